@@ -7,7 +7,7 @@ use std::sync::Arc;
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use crate::asgi::{Interpreter, LoopApp, Parts, Resumer};
+use crate::asgi::{Interpreter, LoopApp, Offer, Parts, Resumer};
 use crate::guest::{self, Guest, TICK};
 
 thread_local! {
@@ -37,10 +37,7 @@ fn running() -> Option<Rc<Running>> {
 
 impl Host {
     /// Begins to run a guest in the event loop of these parts, which is that of this thread. Returns the guest and the application.
-    pub(crate) fn start(
-        parts: &Bound<'_, PyAny>,
-        needs_lifespan: bool,
-    ) -> PyResult<(Rc<Guest>, LoopApp)> {
+    pub(crate) fn start(parts: &Bound<'_, PyAny>, offer: Offer) -> PyResult<(Rc<Guest>, LoopApp)> {
         let py = parts.py();
         let host = Bound::new(py, Self)?;
         let event_loop = parts.getattr("event_loop")?;
@@ -53,7 +50,7 @@ impl Host {
             parts.extract::<Parts>()?,
             turn.clone().unbind(),
             resumer.clone(),
-            needs_lifespan,
+            offer,
         )?;
         guest.spawn(resumer.run());
         let [driver, wakes] = guest.descriptors();

@@ -10,13 +10,15 @@ use callgate::BoxApp;
 use callgate_cli::{AppWrapper as _, Start};
 use callgate_conformance::CheckFlags;
 use callgate_inspector::InspectFlags;
-use callgate_server::Config;
 use callgate_server::cli::Flags;
 use callgate_server::config::{LogFormat, LogTime};
+use callgate_server::{Config, LifespanMode};
 use clap::{CommandFactory as _, Parser};
 use pyo3::exceptions::PySystemExit;
 use pyo3::prelude::*;
 use tracing::level_filters::LevelFilter;
+
+use crate::asgi::Offer;
 
 /// Serves an application in Python over HTTP/1.1, HTTP/2 and WebSocket
 #[derive(Debug, Parser)]
@@ -92,6 +94,9 @@ struct PythonFlags {
     /// How the collector of cycles runs: `tuned` leaves out what the start-up has made and runs less often; `python` changes nothing
     #[arg(long, value_name = "MODE", default_value = "tuned", value_parser = ["tuned", "python"], env = "CALLGATE_GC")]
     gc: String,
+    /// Tell an application that streams by the event `http.shutdown`, which ASGI does not have, that the server shuts down
+    #[arg(long, env = "CALLGATE_HTTP_SHUTDOWN")]
+    http_shutdown: bool,
     /// The number of processes that serve
     #[arg(
         long,
@@ -163,6 +168,13 @@ pub(crate) struct Settings {
 impl Settings {
     pub(crate) fn config(&self) -> &Config {
         &self.config
+    }
+
+    pub(crate) fn offer(&self) -> Offer {
+        Offer {
+            needs_lifespan: self.config.process.lifespan == LifespanMode::On,
+            has_http_shutdown: self.python.http_shutdown,
+        }
     }
 
     pub(crate) fn take_checks(&self) -> Option<Checks> {

@@ -6,11 +6,12 @@ use std::sync::{Arc, OnceLock};
 
 use callgate::{App, AppError, BoxApp, Receiver, Scope, Sender};
 use callgate_cli::Start;
-use callgate_server::{LifespanMode, Server, ServerHandle};
+use callgate_server::{Server, ServerHandle};
 use pyo3::create_exception;
 use pyo3::exceptions::{PyException, PyRuntimeError};
 use pyo3::prelude::*;
 
+use crate::asgi::Offer;
 use crate::guest;
 use crate::host::Host;
 use crate::log;
@@ -50,7 +51,7 @@ pub(crate) struct Worker {
     /// `None` once it runs.
     server: RefCell<Option<Server>>,
     addresses: Vec<String>,
-    needs_lifespan: bool,
+    offer: Offer,
     /// What is put around the application when it starts.
     checks: RefCell<Option<Checks>>,
 }
@@ -83,7 +84,7 @@ impl Worker {
                 .iter()
                 .map(ToString::to_string)
                 .collect(),
-            needs_lifespan: settings.config().process.lifespan == LifespanMode::On,
+            offer: settings.offer(),
             checks: RefCell::new(settings.take_checks()),
             server: RefCell::new(Some(server)),
         })
@@ -112,7 +113,7 @@ impl Worker {
             true => Start::Successor,
             false => Start::First,
         };
-        let (guest, app) = Host::start(parts, this.needs_lifespan)?;
+        let (guest, app) = Host::start(parts, this.offer)?;
         let app = BoxApp::new(app);
         let app = match &mut *this.checks.borrow_mut() {
             Some(checks) => match checks.wrap(app, start) {

@@ -173,6 +173,32 @@ def test_streams_end_after_the_grace_period_and_the_lifespan_shuts_down(serve, j
     assert journal.next(key) == "shutdown"
 
 
+@pytest.mark.uvicorn_fails("ASGI does not have the event")
+def test_a_stream_ends_when_the_server_shuts_down(serve, journal, key, env):
+    server = serve("raw_shutdown:app", "--http-shutdown", env=env)
+    with Connection(server) as connection:
+        connection.send(get("/ends_its_stream"))
+        assert journal.next(key) is True
+        assert connection.read_head().status == 200
+        server.signal()
+        assert journal.next(key) == {"type": "http.shutdown"}
+        assert connection.read_to_end().endswith(b"ended\r\n0\r\n\r\n")
+    server.wait_until_ended()
+
+
+def test_without_the_flag_a_stream_has_no_event_that_asgi_does_not_have(serve, journal, key, env):
+    server = serve("raw_shutdown:app", "--timeout-graceful-shutdown", "1", env=env)
+    server.expect_error("timeout graceful shutdown", only="uvicorn")
+    with Connection(server) as connection:
+        connection.send(get("/ends_its_stream"))
+        assert journal.next(key) is False
+        assert connection.read_head().status == 200
+        server.signal()
+        # Neither the event nor the end comes before the server gives the call up.
+        assert not connection.read_to_end().endswith(b"0\r\n\r\n")
+    server.wait_until_ended()
+
+
 def test_background_work_is_waited_for(serve, journal, key, env):
     server = serve("raw_shutdown:app", env=env)
     assert server.client.get("/works_on_after_its_answer").text == "now"

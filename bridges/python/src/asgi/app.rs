@@ -18,6 +18,15 @@ use super::scope::Scopes;
 #[derive(Debug)]
 pub(crate) struct LoopApp(Arc<Interpreter>);
 
+/// What the server asks of an application, and offers to it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Offer {
+    /// Whether the application must serve its lifespan.
+    pub(crate) needs_lifespan: bool,
+    /// Whether the application is offered the event `http.shutdown`, which ASGI does not have.
+    pub(crate) has_http_shutdown: bool,
+}
+
 /// What all calls of an application share.
 #[derive(Debug)]
 pub(crate) struct Interpreter {
@@ -32,8 +41,7 @@ pub(crate) struct Interpreter {
     pub(super) call_soon: Py<PyAny>,
     /// The keywords of `call_soon` for a turn: the context of the server, which calls begin with a copy of.
     turn_keywords: Py<PyDict>,
-    /// Whether the application must serve its lifespan.
-    pub(super) needs_lifespan: bool,
+    pub(super) offer: Offer,
     pub(super) event_loop: Py<PyAny>,
     /// What the event loop calls for a turn.
     turn: Py<PyAny>,
@@ -66,7 +74,7 @@ impl LoopApp {
         parts: Parts,
         turn: Py<PyAny>,
         resumer: Arc<Resumer>,
-        needs_lifespan: bool,
+        offer: Offer,
     ) -> PyResult<Self> {
         Ok(Self(Arc::new(Interpreter {
             app: parts.app,
@@ -76,11 +84,11 @@ impl LoopApp {
             task_keywords: parts.task_keywords,
             call_soon: parts.event_loop.getattr(py, "call_soon")?,
             turn_keywords: parts.turn_keywords,
-            needs_lifespan,
+            offer,
             event_loop: parts.event_loop,
             turn,
             log_exception: parts.log_exception,
-            scopes: Scopes::new(py)?,
+            scopes: Scopes::new(py, offer.has_http_shutdown)?,
             resumer,
             cancelled: Cancelled::default(),
             fatal: Mutex::default(),

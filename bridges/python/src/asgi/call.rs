@@ -209,7 +209,7 @@ impl Call {
             }
             Err(error) if declines => {
                 // An application of HTTP only fails at the kind of scope, or at the first event.
-                let must_serve = self.interpreter.needs_lifespan && has_received;
+                let must_serve = self.interpreter.offer.needs_lifespan && has_received;
                 self.log(py, if must_serve { "error" } else { "debug" }, &error);
                 Err(AppError::Unsupported)
             }
@@ -368,8 +368,9 @@ impl Call {
                     });
                     return self.poll_shutdown(py, &mut cx);
                 }
-                // ASGI does not have this event, and frameworks fail at events that they do not know.
-                Poll::Ready(ReceiveEvent::HttpShutdown) => {}
+                // Some frameworks fail at events that ASGI does not have.
+                Poll::Ready(ReceiveEvent::HttpShutdown)
+                    if !self.interpreter.offer.has_http_shutdown => {}
                 Poll::Ready(received) => {
                     self.lock().has_received = true;
                     return Poll::Ready(event::to_python(py, &received));

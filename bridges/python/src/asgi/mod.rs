@@ -9,7 +9,7 @@ mod event;
 mod resumer;
 mod scope;
 
-pub(crate) use self::app::{Interpreter, LoopApp, Parts};
+pub(crate) use self::app::{Interpreter, LoopApp, Offer, Parts};
 #[cfg(feature = "wheel")]
 pub(crate) use self::call::ClientDisconnected;
 pub(crate) use self::callables::{Receive, Send};

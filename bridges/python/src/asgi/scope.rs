@@ -27,6 +27,7 @@ pub(super) struct Scopes {
     websocket: Py<PyDict>,
     /// What the application puts into the scope of its lifespan, and what each later scope has a copy of.
     state: Py<PyDict>,
+    has_http_shutdown: bool,
     kept: Mutex<Kept>,
 }
 
@@ -39,7 +40,7 @@ struct Kept {
 }
 
 impl Scopes {
-    pub(super) fn new(py: Python<'_>) -> PyResult<Self> {
+    pub(super) fn new(py: Python<'_>, has_http_shutdown: bool) -> PyResult<Self> {
         let template = |kind, spec_version| {
             let template = PyDict::new(py);
             template.set_item("type", kind)?;
@@ -51,6 +52,7 @@ impl Scopes {
             http: template("http", HTTP_SPEC_VERSION)?,
             websocket: template("websocket", WEBSOCKET_SPEC_VERSION)?,
             state: PyDict::new(py).unbind(),
+            has_http_shutdown,
             kept: Mutex::default(),
         })
     }
@@ -138,7 +140,8 @@ impl Scopes {
             .as_ref()
             .is_some_and(|(kept, _)| *kept == request.features)
         {
-            *features = Some((request.features, extensions(py, request.features)?));
+            let offered = extensions(py, request.features, self.has_http_shutdown)?;
+            *features = Some((request.features, offered));
         }
         if let Some((_, extensions)) = features {
             let extensions = extensions.bind(py).copy()?;
@@ -159,14 +162,16 @@ fn versions<'py>(py: Python<'py>, spec_version: &str) -> PyResult<Bound<'py, PyD
 }
 
 /// Returns the extensions of ASGI that are offered.
-fn extensions(py: Python<'_>, features: Features) -> PyResult<Py<PyDict>> {
+fn extensions(py: Python<'_>, features: Features, has_http_shutdown: bool) -> PyResult<Py<PyDict>> {
     let extensions = PyDict::new(py);
     for feature in features.iter() {
         // TLS has its information with it. Events of the others are not known to ASGI.
-        if !matches!(
-            feature,
-            Feature::Tls | Feature::Debug | Feature::Shutdown | Feature::PerMessageDeflate
-        ) {
+        let is_offered = match feature {
+            Feature::Tls | Feature::Debug | Feature::PerMessageDeflate => false,
+            Feature::Shutdown => has_http_shutdown,
+            _ => true,
+        };
+        if is_offered {
             extensions.set_item(feature.name(), PyDict::new(py))?;
         }
     }

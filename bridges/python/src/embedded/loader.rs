@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use super::modules::Modules;
 use super::native::Native;
 use super::{AsgiApp, NewCall, Shared, without_python};
+use crate::asgi::Offer;
 
 /// The options of an application in Python. They are named as the flags of the command `callgate`.
 ///
@@ -38,6 +39,7 @@ pub struct Loader {
     interface: Interface,
     wsgi_threads: NonZeroUsize,
     event_loop: EventLoop,
+    http_shutdown: bool,
 }
 
 /// What an application is.
@@ -108,6 +110,7 @@ impl Loader {
             interface: Interface::default(),
             wsgi_threads: NonZeroUsize::new(10).expect("is not zero"),
             event_loop: EventLoop::default(),
+            http_shutdown: false,
         }
     }
 
@@ -138,6 +141,13 @@ impl Loader {
     /// Sets the event loop.
     pub fn event_loop(mut self, event_loop: EventLoop) -> Self {
         self.event_loop = event_loop;
+        self
+    }
+
+    /// Passes the event `http.shutdown` on, where the server offers it. ASGI does not have the event, and some frameworks fail
+    /// at it. Off by default.
+    pub fn http_shutdown(mut self, is_passed_on: bool) -> Self {
+        self.http_shutdown = is_passed_on;
         self
     }
 
@@ -187,7 +197,11 @@ impl Loader {
         tell_loaded: &std_mpsc::Sender<Result<(), String>>,
     ) {
         let loaded = Modules::get(py).and_then(|modules| {
-            let native = Bound::new(py, Native::new(calls))?;
+            let offer = Offer {
+                has_http_shutdown: self.http_shutdown,
+                ..Offer::default()
+            };
+            let native = Bound::new(py, Native::new(calls, offer))?;
             let (app, make_loop) = modules.load(py, &self.options(py)?)?;
             Ok((modules, native, app, make_loop))
         });

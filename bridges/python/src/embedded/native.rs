@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use tokio::sync::mpsc;
 
 use super::{NewCall, serve};
+use crate::asgi::Offer;
 use crate::host::Host;
 
 /// The application's side of the thread.
@@ -16,12 +17,14 @@ use crate::host::Host;
 pub(super) struct Native {
     /// `None` once it runs.
     calls: Mutex<Option<mpsc::UnboundedReceiver<NewCall>>>,
+    offer: Offer,
 }
 
 impl Native {
-    pub(super) fn new(calls: mpsc::UnboundedReceiver<NewCall>) -> Self {
+    pub(super) fn new(calls: mpsc::UnboundedReceiver<NewCall>, offer: Offer) -> Self {
         Self {
             calls: Mutex::new(Some(calls)),
+            offer,
         }
     }
 }
@@ -35,7 +38,7 @@ impl Native {
         let Some(mut calls) = calls else {
             return Err(PyRuntimeError::new_err("an application starts only once"));
         };
-        let (guest, app) = Host::start(parts, false)?;
+        let (guest, app) = Host::start(parts, self.offer)?;
         let app = Arc::new(app);
         let done = parts.getattr("event_loop")?.call_method0("create_future")?;
         let tell = done.clone().unbind();

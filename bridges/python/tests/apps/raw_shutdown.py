@@ -3,7 +3,7 @@
 import asyncio
 
 from journal import tell
-from raw_http import body, start
+from raw_http import body, read, start
 from raw_lifespan import KEY
 
 
@@ -40,6 +40,15 @@ async def streams(scope, receive, send):
     except BaseException as error:
         tell(KEY, type(error).__name__)
         raise
+
+
+async def ends_its_stream(scope, receive, send):
+    await read(receive)
+    tell(KEY, "http.shutdown" in scope["extensions"])
+    await send(start())
+    await send(body(b"begun, ", more=True))
+    tell(KEY, await receive())
+    await send(body(b"ended"))
 
 
 async def works_on_after_its_answer(scope, receive, send):
