@@ -225,9 +225,13 @@ async fn without_redis_websockets_are_denied_or_closed_and_pages_are_served() {
     redis.restart();
     // A WebSocket is served as soon as the server has connected again.
     let url = here.url("/counter/").replacen("http", "ws", 1);
-    while connect_async(&url).await.is_err() {}
+    let other = loop {
+        if let Ok((other, _)) = connect_async(&url).await {
+            break other;
+        }
+    };
     until_count(&mut counted, 2).await;
-    drop((counted, guest));
+    drop((counted, guest, other));
     stop(servers).await;
 }
 
