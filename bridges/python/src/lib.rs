@@ -42,6 +42,8 @@ mod _callgate {
     #[pymodule_export]
     use crate::asgi::{ClientDisconnected, Receive, Send};
     #[pymodule_export]
+    use crate::host::Host;
+    #[pymodule_export]
     use crate::settings::Settings;
     #[pymodule_export]
     use crate::worker::{ServeError, Worker};

@@ -18,8 +18,10 @@ import os
 import queue
 import random
 import re
+import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -239,6 +241,8 @@ class TcpServer(Server):
         self.url = f"http://127.0.0.1:{port}"
         self.ws_url = f"ws://127.0.0.1:{port}"
         self.client = httpx.Client(base_url=self.url, timeout=PATIENCE, trust_env=False)
+        # The file with the certificate of a server that speaks TLS.
+        self.certificate = None
 
     def stop(self):
         self.close_client()
@@ -251,6 +255,16 @@ class TcpServer(Server):
     def close_client(self):
         """Closes the idle connections of the client, whose end it would not read: the server lingers for that."""
         self.client.close()
+
+    def connect(self, protocol):
+        """Returns a socket that is connected to the server, for octets of this protocol."""
+        plain = socket.create_connection(self.address, timeout=PATIENCE)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.certificate is None:
+            return plain
+        context = ssl.create_default_context(cafile=self.certificate)
+        context.set_alpn_protocols([protocol])
+        return context.wrap_socket(plain, server_hostname="localhost")
 
     def wait_until_it_accepts(self):
         deadline = time.monotonic() + 30
@@ -365,6 +379,20 @@ def no_unexpected_errors(request):
     yield
     if "servers_of_module" in request.fixturenames:
         request.getfixturevalue("servers_of_module").check_output()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """The files of a key and of its certificate for this machine."""
+    if not shutil.which("openssl"):
+        pytest.skip("no openssl, which makes the certificate")
+    directory = tmp_path_factory.mktemp("tls")
+    key, certificate = str(directory / "key.pem"), str(directory / "certificate.pem")
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    command += ["-nodes", "-keyout", key, "-out", certificate, "-days", "30"]
+    command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    subprocess.run(command, check=True, capture_output=True)
+    return key, certificate
 
 
 @pytest.fixture

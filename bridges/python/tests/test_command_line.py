@@ -229,10 +229,16 @@ def test_a_worker_whose_loop_makes_no_progress_is_replaced(serve):
 
 @pytest.mark.skipif(SERVER != "callgate", reason="the flag is that of callgate")
 def test_the_collector_of_cycles_is_tuned(serve):
-    tuned = serve("process_id:collector")
-    assert tuned.client.get("/").text == "True 10000"
-    as_it_is = serve("process_id:collector", "--gc", "python")
-    assert as_it_is.client.get("/").text == f"False {gc.get_threshold()[0]}"
+    def collector(*flags):
+        frozen, threshold = serve("process_id:collector", *flags).client.get("/").text.split()
+        return int(frozen), int(threshold)
+
+    # Python 3.12 itself leaves some objects out.
+    frozen, threshold = collector("--gc", "python")
+    assert threshold == gc.get_threshold()[0]
+    tuned_frozen, tuned_threshold = collector()
+    assert tuned_threshold == 10_000
+    assert tuned_frozen > frozen + 10_000
 
 
 # Reload.

@@ -1,9 +1,7 @@
 """TLS, as an application sees it."""
 
 import asyncio
-import shutil
 import ssl
-import subprocess
 
 import httpx
 import pytest
@@ -12,19 +10,6 @@ from websockets.asyncio.client import connect
 from conftest import PATIENCE
 
 pytestmark = pytest.mark.every_loop
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    if not shutil.which("openssl"):
-        pytest.skip("no openssl, which makes the certificate")
-    directory = tmp_path_factory.mktemp("tls")
-    key, certificate = str(directory / "key.pem"), str(directory / "certificate.pem")
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    command += ["-nodes", "-keyout", key, "-out", certificate, "-days", "30"]
-    command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-    subprocess.run(command, check=True, capture_output=True)
-    return key, certificate
 
 
 @pytest.fixture(scope="module")

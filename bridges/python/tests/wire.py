@@ -8,8 +8,6 @@ import h2.config
 import h2.connection
 import h2.events
 
-from conftest import PATIENCE
-
 
 class Closed(Exception):
     """The server has closed the connection before the end of what was to be read."""
@@ -28,10 +26,10 @@ class Response:
 
 
 class Connection:
-    """A connection to a server. Everything that is read fails after `PATIENCE` seconds."""
+    """A connection to a server. Everything that is read fails after `conftest.PATIENCE` seconds."""
 
     def __init__(self, server):
-        self.socket = socket.create_connection(server.address, timeout=PATIENCE)
+        self.socket = server.connect("http/1.1")
         self.buffer = b""
 
     def __enter__(self):
@@ -187,10 +185,11 @@ DATA, PING_FRAME = 0x0, 0x6
 
 
 class Http2:
-    """A connection of HTTP/2 in cleartext, by prior knowledge."""
+    """A connection of HTTP/2; in cleartext by prior knowledge."""
 
     def __init__(self, server):
-        self.socket = socket.create_connection(server.address, timeout=PATIENCE)
+        self.socket = server.connect("h2")
+        self.scheme = "https" if server.certificate else "http"
         self.authority = "{}:{}".format(*server.address)
         self.connection = h2.connection.H2Connection(
             h2.config.H2Configuration(header_encoding=None)
@@ -213,7 +212,7 @@ class Http2:
         stream = self.connection.get_next_available_stream_id()
         head = [
             (":method", method),
-            (":scheme", "http"),
+            (":scheme", self.scheme),
             (":authority", self.authority),
             (":path", path),
         ]

@@ -18,6 +18,15 @@ async def app(scope, receive, send):
     await send(body(str(os.getpid()).encode()))
 
 
+async def keeps(scope, receive, send):
+    """Answers without an end of the connection."""
+    if scope["type"] == "lifespan":
+        return await stops_in_lifespan(scope, receive, send)
+    process = str(os.getpid()).encode()
+    await send(start(headers=[(b"content-length", str(len(process)).encode())]))
+    await send(body(process))
+
+
 async def slow(scope, receive, send):
     """Answers after a moment, and tells that it is called."""
     if scope["type"] == "lifespan":
@@ -40,4 +49,4 @@ async def collector(scope, receive, send):
     if scope["type"] == "lifespan":
         return await stops_in_lifespan(scope, receive, send)
     await send(start())
-    await send(body(f"{gc.get_freeze_count() > 0} {gc.get_threshold()[0]}".encode()))
+    await send(body(f"{gc.get_freeze_count()} {gc.get_threshold()[0]}".encode()))

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+from collections import Counter
 
 from raw_http import body, start, stops_in_lifespan
 
@@ -19,6 +20,17 @@ async def echo(receive, send):
     await asyncio.sleep(0.001)
     await send(start(headers=[(b"content-length", b"%d" % len(octets))]))
     await send(body(octets))
+
+
+async def hello(receive, send):
+    await send(start(headers=[(b"content-length", b"5")]))
+    await send(body(b"hello"))
+
+
+async def echo_at_once(receive, send):
+    event = await receive()
+    await send(start(headers=[(b"content-length", b"%d" % len(event["body"]))]))
+    await send(body(event["body"]))
 
 
 async def stream(receive, send):
@@ -40,13 +52,29 @@ async def wait(receive, send):
         await send(body())
 
 
+async def raises(receive, send):
+    raise LookupError("it is nowhere")
+
+
+def octets_of_memory():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 async def count(receive, send):
-    """Answers with the number of tasks, of open files, and of the objects of this module's calls."""
+    """Answers with the numbers of tasks, of open files, of coroutines and of all objects, and with the resident octets."""
     gc.collect()
     files = len(os.listdir("/proc/self/fd"))
-    coroutines = sum(1 for each in gc.get_objects() if type(each).__name__ == "coroutine")
+    kinds = Counter(type(each).__name__ for each in gc.get_objects())
+    numbers = (
+        len(asyncio.all_tasks()),
+        files,
+        kinds["coroutine"],
+        kinds.total(),
+        octets_of_memory(),
+    )
     await send(start(headers=[(b"connection", b"close")]))
-    await send(body(b"%d %d %d" % (len(asyncio.all_tasks()), files, coroutines)))
+    await send(body(" ".join(map(str, numbers)).encode()))
 
 
 async def websocket(receive, send):
@@ -56,7 +84,9 @@ async def websocket(receive, send):
         await send({"type": "websocket.send", "text": event["text"]})
 
 
-PATHS = {f"/{call.__name__}": call for call in (echo, stream, wait, count)}
+PATHS = {
+    f"/{call.__name__}": call for call in (hello, echo, echo_at_once, stream, wait, raises, count)
+}
 
 
 async def app(scope, receive, send):

@@ -1,0 +1,139 @@
+"""Processes: those that an application starts, and workers that die or are replaced while they are asked."""
+
+import contextlib
+import os
+import random
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from conftest import PATIENCE, SERVER
+from wire import Closed, Connection, get
+
+pytestmark = pytest.mark.every_loop
+
+CLIENTS = 6
+
+
+@pytest.fixture(scope="module")
+def server(serve_for_module):
+    return serve_for_module("forks:app")
+
+
+ANSWERS = {"/fork": "forked", "/run": "run", "/processes": "[42, 42]", "/pool": "42"}
+
+
+@pytest.mark.parametrize("path", ANSWERS)
+def test_a_request_may_start_processes(server, path):
+    with Connection(server) as connection:
+        for _ in range(3):
+            assert connection.ask(get(path)).body.decode() == ANSWERS[path]
+
+
+def test_many_requests_may_start_processes_at_once(server):
+    paths = [path for path in ANSWERS if path != "/processes"] * 10
+    with ThreadPoolExecutor(CLIENTS) as threads:
+        answers = threads.map(lambda path: server.client.get(path).text, paths)
+        assert list(answers) == [ANSWERS[path] for path in paths]
+
+
+@pytest.mark.uvicorn_fails("closes its own end only, which the child has open as well")
+def test_a_connection_ends_although_a_child_has_inherited_it(server):
+    with Connection(server) as connection:
+        connection.send(get("/outlive", "Connection: close"))
+        child = int(connection.read_response().body)
+        try:
+            connection.read_to_end()
+        finally:
+            os.kill(child, signal.SIGKILL)
+
+
+class Load:
+    """Clients that ask all the time, each over a connection of its own, which it keeps for some requests."""
+
+    def __init__(self, server, keeps=True):
+        self.server = server
+        self.keeps = keeps
+        self.has_ended = threading.Event()
+        self.answers = 0
+        # The worker whose connection has ended before its answer (None if it had not answered before), from when to when.
+        self.failures = []
+        self.workers = set()
+        self.threads = [threading.Thread(target=self._ask) for _ in range(CLIENTS)]
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.has_ended.set()
+        for thread in self.threads:
+            thread.join()
+
+    def _ask(self):
+        dice = random.Random(threading.get_ident())
+        while not self.has_ended.is_set():
+            worker, asked = None, time.monotonic()
+            try:
+                with Connection(self.server) as connection:
+                    fields = [] if self.keeps else ["Connection: close"]
+                    for _ in range(dice.randrange(1, 20) if self.keeps else 1):
+                        asked = time.monotonic()
+                        worker = int(connection.ask(get("/", *fields)).body)
+                        self.workers.add(worker)
+                        self.answers += 1
+            except (Closed, OSError):
+                self.failures.append((worker, asked, time.monotonic()))
+
+    def wait_for_answers(self, count):
+        """Waits until so many more requests are answered."""
+        wanted, deadline = self.answers + count, time.monotonic() + 2 * PATIENCE
+        while self.answers < wanted:
+            assert time.monotonic() < deadline, self.server.output
+            # No event tells what the threads have read.
+            time.sleep(0.001)
+
+
+@pytest.mark.skipif(SERVER != "callgate", reason="uvicorn replaces a worker that dies later")
+def test_only_requests_of_a_worker_that_is_killed_fail(serve):
+    server = serve("process_id:keeps", "--workers", "3")
+    server.expect_error("")
+    dice = random.Random(1)
+    killed = {}
+    with Load(server) as load:
+        load.wait_for_answers(200)
+        for _ in range(5):
+            worker = dice.choice(sorted(load.workers - killed.keys()))
+            begun = time.monotonic()
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
+            killed[worker] = begun
+            load.wait_for_answers(dice.randrange(20, 200))
+    for worker, asked, failed in load.failures:
+        if worker is None:
+            assert any(asked < begun < failed for begun in killed.values())
+        else:
+            assert worker in killed
+            assert killed[worker] < failed
+
+
+@pytest.mark.skipif(
+    SERVER != "callgate", reason="uvicorn stops its workers before it starts new ones"
+)
+def test_no_request_fails_while_the_workers_are_replaced(serve):
+    server = serve("process_id:app", "--workers", "2")
+    # A server may close an idle connection at the moment of a request, which the client then repeats. So none is kept.
+    with Load(server, keeps=False) as load:
+        for _ in range(3):
+            before = set(load.workers)
+            load.wait_for_answers(50)
+            server.signal(signal.SIGHUP)
+            deadline = time.monotonic() + 3 * PATIENCE
+            while len(load.workers - before) < 2:
+                assert time.monotonic() < deadline, server.output
+                load.wait_for_answers(1)
+    assert load.failures == []
