@@ -28,9 +28,13 @@ async def hello(receive, send):
 
 
 async def echo_at_once(receive, send):
-    event = await receive()
-    await send(start(headers=[(b"content-length", b"%d" % len(event["body"]))]))
-    await send(body(event["body"]))
+    octets, more = b"", True
+    while more:
+        event = await receive()
+        octets += event["body"]
+        more = event["more_body"]
+    await send(start(headers=[(b"content-length", b"%d" % len(octets))]))
+    await send(body(octets))
 
 
 async def stream(receive, send):
