@@ -13,7 +13,7 @@ use callgate_inspector::InspectFlags;
 use callgate_server::cli::Flags;
 use callgate_server::config::{LogFormat, LogTime};
 use callgate_server::{Config, LifespanMode};
-use clap::{CommandFactory as _, Parser};
+use clap::{ArgAction, CommandFactory as _, Parser};
 use pyo3::exceptions::PySystemExit;
 use pyo3::prelude::*;
 use tracing::level_filters::LevelFilter;
@@ -67,7 +67,7 @@ impl Checks {
 #[command(next_help_heading = "Python")]
 struct PythonFlags {
     /// Call the attribute, without arguments, to get the application
-    #[arg(long, env = "CALLGATE_FACTORY")]
+    #[arg(long, env = "CALLGATE_FACTORY", value_name = "BOOLEAN", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, hide_possible_values = true, action = ArgAction::Set)]
     factory: bool,
     /// Look for the module in this folder first
     #[arg(
@@ -95,7 +95,7 @@ struct PythonFlags {
     #[arg(long, value_name = "MODE", default_value = "tuned", value_parser = ["tuned", "python"], env = "CALLGATE_GC")]
     gc: String,
     /// Tell an application that streams by the event `http.shutdown`, which ASGI does not have, that the server shuts down
-    #[arg(long, env = "CALLGATE_HTTP_SHUTDOWN")]
+    #[arg(long, env = "CALLGATE_HTTP_SHUTDOWN", value_name = "BOOLEAN", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, hide_possible_values = true, action = ArgAction::Set)]
     http_shutdown: bool,
     /// The number of processes that serve
     #[arg(
@@ -134,6 +134,11 @@ struct PythonFlags {
     /// Read environment variables for the application from this file
     #[arg(long, value_name = "FILE", env = "CALLGATE_ENV_FILE")]
     env_file: Option<PathBuf>,
+    /// Show the levels of the log in colours, or do not (`--no-use-colors`); without either, on a terminal unless `NO_COLOR` is set
+    #[arg(long, env = "CALLGATE_USE_COLORS", value_name = "BOOLEAN", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true, overrides_with = "no_use_colors", action = ArgAction::Set)]
+    use_colors: Option<bool>,
+    #[arg(long, hide = true, overrides_with = "use_colors")]
+    no_use_colors: bool,
     /// The configuration of `logging`: a file as JSON, or in the form of `logging.config.fileConfig`
     #[arg(long, value_name = "FILE", env = "CALLGATE_LOG_CONFIG")]
     log_config: Option<PathBuf>,
@@ -229,6 +234,15 @@ impl Settings {
     #[getter]
     fn factory(&self) -> bool {
         self.python.factory
+    }
+
+    /// Whether the log has colours; `None` where the terminal decides.
+    #[getter]
+    fn use_colors(&self) -> Option<bool> {
+        match self.python.no_use_colors {
+            true => Some(false),
+            false => self.python.use_colors,
+        }
     }
 
     #[getter]

@@ -301,6 +301,15 @@ def test_the_log_is_that_of_python(serve, tmp_path):
     server.wait_for_output("RuntimeError: raised before the start")
 
 
+@pytest.mark.parametrize("flags", [[], ["--use-colors"], ["--no-use-colors"]])
+def test_the_levels_of_the_log_have_colours_where_they_are_asked_for(serve, flags):
+    server = serve("raw_http:app", *flags)
+    server.wait_for_output("running on")
+    level = "\033[32mINFO\033[0m" if flags == ["--use-colors"] else "INFO"
+    assert level in server.output
+    assert ("\033" in server.output) == (level != "INFO")
+
+
 def test_the_traceback_shows_the_application(serve):
     server = serve("raw_http:app")
     server.expect_error("raised before the start")

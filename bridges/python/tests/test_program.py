@@ -72,6 +72,24 @@ def test_run_serves_until_a_signal(app):
     assert "after the server" in output
 
 
+@pytest.mark.parametrize("value", [True, False])
+def test_a_setting_without_a_value_is_true_or_false(value):
+    port = free_port()
+    target = "raw_http:create_app" if value else "raw_http:app"
+    process = program(
+        f"""
+        import sys, callgate
+        callgate.run({target!r}, port=int(sys.argv[1]), factory={value}, access_log={value})
+        """,
+        port,
+    )
+    assert ask(port).text == "hello"
+    process.send_signal(signal.SIGTERM)
+    status, output = ended(process)
+    assert status == 0, output
+    assert ("GET /hello" in output) == value
+
+
 def test_a_server_in_a_loop_that_runs():
     process = program(
         """

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import copy
 import logging
 import logging.config
 import logging.handlers
+import os
 from functools import partial
 
 from callgate import _callgate
@@ -62,10 +64,36 @@ def configure_logging(settings):
             handler = logging.handlers.WatchedFileHandler(settings.log_file)
         else:
             handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        formatter = ColouredFormatter if has_colours(settings, handler) else logging.Formatter
+        handler.setFormatter(formatter("%(asctime)s %(levelname)s %(message)s"))
         logger.addHandler(handler)
         logger.setLevel(settings.log_level)
         logger.propagate = False
+
+
+class ColouredFormatter(logging.Formatter):
+    """Shows the level in a colour."""
+
+    colours = {
+        logging.DEBUG: "36",
+        logging.INFO: "32",
+        logging.WARNING: "33",
+        logging.ERROR: "31",
+        logging.CRITICAL: "1;31",
+    }
+
+    def formatMessage(self, record):
+        record = copy.copy(record)
+        colour = self.colours.get(record.levelno, "0")
+        record.levelname = f"\033[{colour}m{record.levelname}\033[0m"
+        return super().formatMessage(record)
+
+
+def has_colours(settings, handler):
+    """Returns whether what this handler writes has colours."""
+    if settings.use_colors is not None:
+        return settings.use_colors
+    return handler.stream.isatty() and not os.environ.get("NO_COLOR")
 
 
 def arguments_of(settings):
