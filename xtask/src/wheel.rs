@@ -90,6 +90,7 @@ pub(crate) fn test(arguments: &[String]) -> Result<usize, String> {
         .env("VIRTUAL_ENV", &virtual_environment)
         .env("PYO3_PYTHON", &python)
         .run()?;
+    check_source(&environment)?;
     let embedded = test_embedded(&environment)?;
     let example = target()?.join("debug").join(EXAMPLE);
     let command = "cargo xtask postgres cargo xtask redis";
@@ -105,6 +106,41 @@ pub(crate) fn test(arguments: &[String]) -> Result<usize, String> {
         .run_tests()?;
     check_rules(&python)?;
     Ok(passed + embedded)
+}
+
+/// Packs the source distribution, and checks that it has every crate that the wheel is built from.
+///
+/// # Errors
+///
+/// Returns how to repeat what failed.
+fn check_source(environment: &PythonEnvironment) -> Result<(), String> {
+    let python = shown(&environment.python());
+    let folder = environment.path().join("source");
+    Step::program("the source distribution", &python)
+        .arg("-m")
+        .arg("maturin")
+        .arg("sdist")
+        .arg("--manifest-path")
+        .arg(shown(&Path::new(FOLDER).join("Cargo.toml")))
+        .arg("--out")
+        .arg(shown(&folder))
+        .run()?;
+    let name = concat!("callgate-", env!("CARGO_PKG_VERSION"));
+    Step::program("unpacking", &python)
+        .arg("-m")
+        .arg("tarfile")
+        .arg("--extract")
+        .arg(shown(&folder.join(format!("{name}.tar.gz"))))
+        .arg(shown(&folder))
+        .run()?;
+    // Reads every manifest, and takes the versions of `Cargo.lock`.
+    Step::new("its crates", "cargo tree --offline --depth 0")
+        .arg("--package")
+        .arg("callgate-python")
+        .arg("--all-features")
+        .arg("--manifest-path")
+        .arg(shown(&folder.join(name).join("Cargo.toml")))
+        .run()
 }
 
 /// Runs the tests of programs in Rust with applications in Python, which have the packages of the environment. Builds the
