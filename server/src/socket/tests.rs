@@ -61,6 +61,23 @@ async fn read(peer: &mut TcpStream, length: usize) -> String {
     String::from_utf8(octets).unwrap()
 }
 
+/// Writes small pieces, each in a turn of its own, until a write waits. Returns how many octets were taken.
+async fn write_until_it_waits(socket: &mut Socket) -> usize {
+    let piece = [b'x'; 1000];
+    let mut written = 0;
+    loop {
+        turn::begin();
+        let write = poll_fn(|cx| Poll::Ready(Pin::new(&mut *socket).poll_write(cx, &piece)));
+        let is_pending = write.await.is_pending();
+        turn::end();
+        if is_pending {
+            return written;
+        }
+        written += piece.len();
+        assert!(written < 64 << 20, "the writes do not end");
+    }
+}
+
 #[test]
 fn what_is_small_is_sent_at_the_end_of_the_turn() {
     in_turns(async |mut socket, mut peer| {
@@ -121,20 +138,7 @@ fn what_is_large_is_sent_at_once_and_in_order() {
 #[test]
 fn many_small_writes_wait_for_a_peer_that_does_not_read() {
     in_turns(async |mut socket, mut peer| {
-        let chunk = [b'x'; 1000];
-        let mut written = 0;
-        // Each write is of a turn of its own, until one waits.
-        loop {
-            turn::begin();
-            let write = poll_fn(|cx| Poll::Ready(Pin::new(&mut socket).poll_write(cx, &chunk)));
-            let is_pending = write.await.is_pending();
-            turn::end();
-            if is_pending {
-                break;
-            }
-            written += chunk.len();
-            assert!(written < 64 << 20, "the writes do not end");
-        }
+        let written = write_until_it_waits(&mut socket).await;
         let (last, received) = tokio::join!(
             async {
                 turn::begin();
@@ -178,18 +182,7 @@ fn a_socket_that_is_dropped_sends_what_it_kept_and_closes() {
 #[test]
 fn a_socket_that_is_dropped_is_closed_though_its_peer_does_not_read() {
     in_turns(async |mut socket, mut peer| {
-        let chunk = [b'x'; 1000];
-        let mut written = 0;
-        loop {
-            turn::begin();
-            let write = poll_fn(|cx| Poll::Ready(Pin::new(&mut socket).poll_write(cx, &chunk)));
-            let is_pending = write.await.is_pending();
-            turn::end();
-            if is_pending {
-                break;
-            }
-            written += chunk.len();
-        }
+        let written = write_until_it_waits(&mut socket).await;
         drop(socket);
         let mut received = Vec::new();
         peer.read_to_end(&mut received).await.unwrap();
