@@ -108,7 +108,7 @@ pub(crate) fn test(arguments: &[String]) -> Result<usize, String> {
     Ok(passed + embedded)
 }
 
-/// Packs the source distribution, and checks that it has every crate that the wheel is built from.
+/// Packs the source distribution, and builds the native part from it: it has every file that this needs.
 ///
 /// # Errors
 ///
@@ -133,13 +133,16 @@ fn check_source(environment: &PythonEnvironment) -> Result<(), String> {
         .arg(shown(&folder.join(format!("{name}.tar.gz"))))
         .arg(shown(&folder))
         .run()?;
-    // Reads every manifest, and takes the versions of `Cargo.lock`.
-    Step::new("its crates", "cargo tree --offline --depth 0")
+    Step::new("its native part", "cargo build")
         .arg("--package")
         .arg("callgate-python")
-        .arg("--all-features")
+        .arg("--features")
+        .arg("wheel")
         .arg("--manifest-path")
         .arg(shown(&folder.join(name).join("Cargo.toml")))
+        .arg("--target-dir")
+        .arg(shown(&target()?))
+        .env("PYO3_PYTHON", environment.python().to_string_lossy())
         .run()
 }
 

@@ -14,13 +14,11 @@ use crate::asgi::{Receive, Send};
 /// The name of the package that the modules are in.
 const PACKAGE: &str = "callgate_in_rust";
 
-/// The modules, each after those that it imports.
+/// The modules, each after those that it imports. Those of the package `callgate` are links, because the source distribution
+/// of the wheel has the package elsewhere.
 const SOURCES: [(&str, &str); 3] = [
-    (
-        "_application",
-        include_str!("../../python/callgate/_application.py"),
-    ),
-    ("_loop", include_str!("../../python/callgate/_loop.py")),
+    ("_application", include_str!("_application.py")),
+    ("_loop", include_str!("_loop.py")),
     ("_embedded", include_str!("embedded.py")),
 ];
 

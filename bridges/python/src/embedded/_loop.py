@@ -1,0 +1,1 @@
+../../python/callgate/_loop.py
