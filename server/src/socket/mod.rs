@@ -1,5 +1,6 @@
 //! The socket of a connection: TCP, or a Unix socket where the platform has them.
 
+mod connected;
 mod outbox;
 #[cfg(test)]
 mod tests;
@@ -16,11 +17,12 @@ use std::task::{Context, Poll, Waker, ready};
 use callgate_drive::{FileBody, turn};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
-use tokio::net::{TcpStream, tcp};
+use tokio::net::TcpStream;
 #[cfg(unix)]
-use tokio::net::{UnixStream, unix};
+use tokio::net::UnixStream;
 
-use self::outbox::{Outbox, WriteHalf};
+use self::connected::{Connected, ReadHalf, WriteHalf};
+use self::outbox::Outbox;
 #[cfg(test)]
 use crate::faults::{Direction, Faults};
 
@@ -50,13 +52,6 @@ struct Gathering {
     output: Arc<Outbox>,
 }
 
-#[derive(Debug)]
-enum ReadHalf {
-    Tcp(tcp::OwnedReadHalf),
-    #[cfg(unix)]
-    Unix(unix::OwnedReadHalf),
-}
-
 impl Gathering {
     fn new(input: ReadHalf, output: WriteHalf) -> Self {
         Self {
@@ -78,36 +73,7 @@ impl Kind {
             Self::Tcp(stream) => Connected::Tcp(stream),
             #[cfg(unix)]
             Self::Unix(stream) => Connected::Unix(stream),
-            Self::Gathering(gathering) => match &gathering.input {
-                ReadHalf::Tcp(half) => Connected::Tcp(half.as_ref()),
-                #[cfg(unix)]
-                ReadHalf::Unix(half) => Connected::Unix(half.as_ref()),
-            },
-        }
-    }
-}
-
-/// The stream of the runtime.
-enum Connected<'a> {
-    Tcp(&'a TcpStream),
-    #[cfg(unix)]
-    Unix(&'a UnixStream),
-}
-
-impl Connected<'_> {
-    fn try_write(&self, octets: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.try_write(octets),
-            #[cfg(unix)]
-            Self::Unix(stream) => stream.try_write(octets),
-        }
-    }
-
-    async fn writable(&self) -> io::Result<()> {
-        match self {
-            Self::Tcp(stream) => stream.writable().await,
-            #[cfg(unix)]
-            Self::Unix(stream) => stream.writable().await,
+            Self::Gathering(gathering) => gathering.input.connected(),
         }
     }
 }

@@ -5,12 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker, ready};
 
 use callgate_drive::{task, turn};
-use tokio::net::tcp;
-#[cfg(unix)]
-use tokio::net::unix;
 use tokio::task::AbortHandle;
 
-use super::Connected;
+use super::connected::{Connected, WriteHalf};
 
 /// The most octets that are kept. More are sent at once.
 const MOST: usize = 16 << 10;
@@ -21,13 +18,6 @@ pub(super) struct Outbox {
     /// `None` once this is dropped.
     socket: Option<WriteHalf>,
     state: Mutex<State>,
-}
-
-#[derive(Debug)]
-pub(super) enum WriteHalf {
-    Tcp(tcp::OwnedWriteHalf),
-    #[cfg(unix)]
-    Unix(unix::OwnedWriteHalf),
 }
 
 #[derive(Debug, Default)]
@@ -59,11 +49,7 @@ impl Outbox {
     }
 
     fn socket(&self) -> Connected<'_> {
-        match self.socket.as_ref().expect("not dropped") {
-            WriteHalf::Tcp(half) => Connected::Tcp(half.as_ref()),
-            #[cfg(unix)]
-            WriteHalf::Unix(half) => Connected::Unix(half.as_ref()),
-        }
+        self.socket.as_ref().expect("not dropped").connected()
     }
 
     /// Takes all octets of `pieces` to send them at the end of the turn. Returns false for pieces that are not small. These are
@@ -187,11 +173,8 @@ impl turn::AtEnd for Outbox {
 impl Drop for Outbox {
     /// Leaves it to the connection whether its end is announced. A half that is dropped would announce it.
     fn drop(&mut self) {
-        match self.socket.take() {
-            Some(WriteHalf::Tcp(half)) => half.forget(),
-            #[cfg(unix)]
-            Some(WriteHalf::Unix(half)) => half.forget(),
-            None => {}
+        if let Some(half) = self.socket.take() {
+            half.forget();
         }
     }
 }
