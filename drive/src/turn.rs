@@ -7,6 +7,7 @@
 //! A turn that lasts is not waited for. After [`LONGEST`], the next write ends what has been gathered.
 
 use std::cell::RefCell;
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -47,36 +48,30 @@ pub fn begin() {
 /// Ends the turn, and does what is to be done.
 pub fn end() {
     if let Some(part) = PART.take() {
-        part.end();
+        run(part.gathered);
     }
 }
 
 /// Has `action` done at the end of this turn; at once when the turn has lasted long, with all that was gathered, and
 /// outside a turn.
 pub fn at_end(action: Arc<dyn AtEnd>) {
-    let ended = PART.with_borrow_mut(|part| match part {
-        None => Some(Part {
-            began: Instant::now(),
-            gathered: vec![action],
-        }),
-        Some(part) => {
-            part.gathered.push(action);
-            let now = Instant::now();
-            (now.duration_since(part.began) >= LONGEST).then(|| Part {
-                began: std::mem::replace(&mut part.began, now),
-                gathered: std::mem::take(&mut part.gathered),
-            })
+    let due = PART.with_borrow_mut(|part| {
+        let Some(part) = part else {
+            return vec![action];
+        };
+        part.gathered.push(action);
+        let now = Instant::now();
+        if now.duration_since(part.began) < LONGEST {
+            return Vec::new();
         }
+        part.began = now;
+        mem::take(&mut part.gathered)
     });
-    if let Some(part) = ended {
-        part.end();
-    }
+    run(due);
 }
 
-impl Part {
-    fn end(self) {
-        for action in self.gathered {
-            action.turn_ends();
-        }
+fn run(due: Vec<Arc<dyn AtEnd>>) {
+    for action in due {
+        action.turn_ends();
     }
 }

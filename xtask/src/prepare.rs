@@ -271,7 +271,7 @@ const PACKAGES_OF_PEERS: [&str; 6] = [
     "h2corn==2.0.0",
 ];
 /// The folder of the wheel, as pip takes it.
-const WHEEL: &str = "./bridges/python[standard]";
+pub(crate) const WHEEL: &str = "./bridges/python[standard]";
 
 /// Returns the interpreter of a virtual environment with the wheel as it is now, the servers that it is compared with,
 /// and what the applications need. Says which server cannot be installed.

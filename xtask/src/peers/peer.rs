@@ -2,6 +2,7 @@
 
 use super::findings::{Run, Security, Subject};
 use super::{SUITE, in_both, quoted, report, subcommand, suite_step};
+use crate::prepare::WHEEL;
 use crate::prepare::{self, PYTHON3, PythonEnvironment};
 use crate::step::{Step, root, shown};
 use crate::wheel::SETTINGS;
@@ -79,8 +80,8 @@ const HYPERCORN: Peer = Peer {
 pub(super) const PEERS: [Peer; 13] = [
     Peer {
         name: "callgate",
-        // The wheel, as it is now.
-        packages: &["./bridges/python[standard]"],
+        // Built from the repository.
+        packages: &[WHEEL],
         module: "callgate",
         versions_of: &["callgate"],
         flags: &SETTINGS,
