@@ -179,6 +179,7 @@ impl Settings {
         Offer {
             needs_lifespan: self.config.process.lifespan == LifespanMode::On,
             has_http_shutdown: self.python.http_shutdown,
+            shows_exceptions: true,
         }
     }
 

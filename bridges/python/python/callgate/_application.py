@@ -33,10 +33,8 @@ def read_env_file(path):
 
 def load(settings):
     """Returns the application of the settings, as one of ASGI."""
-    directory = str(settings.app_dir)
-    if directory not in sys.path:
-        sys.path.insert(0, "" if directory == "." else directory)
-    app = find(settings, directory)
+    look_in_app_dir(settings)
+    app = find(settings)
     if settings.factory:
         try:
             app = app()
@@ -47,7 +45,15 @@ def load(settings):
     return as_asgi(app, settings)
 
 
-def find(settings, directory):
+def look_in_app_dir(settings):
+    """Has modules of the application looked for in its folder first."""
+    directory = str(settings.app_dir)
+    entry = "" if directory == "." else directory
+    if entry not in sys.path:
+        sys.path.insert(0, entry)
+
+
+def find(settings):
     """Returns what `module:attribute` names."""
     target = settings.app
     name, _, path = target.partition(":")
@@ -63,7 +69,7 @@ def find(settings, directory):
                 f"importing `{name}` raised an exception:\n{own_frames(error)}"
             ) from error
         raise Unloadable(
-            f"there is no module `{error.name}` in {os.path.abspath(directory)} "
+            f"there is no module `{error.name}` in {os.path.abspath(settings.app_dir)} "
             f"({settings.option('app-dir')} names another folder)"
         ) from error
     except Exception as error:

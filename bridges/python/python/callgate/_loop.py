@@ -45,8 +45,12 @@ class Parts:
         return await awaitable
 
     @staticmethod
-    def log_exception(level, exception):
+    def strip(exception):
         exception.__traceback__ = without_server(exception.__traceback__)
+
+    @classmethod
+    def log_exception(cls, level, exception):
+        cls.strip(exception)
         logging.getLogger("callgate.error").log(
             logging.getLevelNamesMapping()[level.upper()],
             "exception in the application",

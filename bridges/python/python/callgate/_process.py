@@ -10,7 +10,7 @@ import sys
 import time
 from functools import partial
 
-from callgate._application import Unloadable, load, read_env_file
+from callgate._application import Unloadable, load, look_in_app_dir, read_env_file
 from callgate._callgate import ServeError, Worker
 from callgate._loop import loop_factory
 from callgate._server import configure_logging, handlers, serve
@@ -46,6 +46,8 @@ def serve_in_processes(settings):
     try:
         if settings.env_file is not None:
             read_env_file(settings.env_file)
+        # The configuration of `logging` may name classes of the application.
+        look_in_app_dir(settings)
         configure_logging(settings)
     except (Unloadable, OSError, ValueError) as error:
         return fail(error)

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use callgate::{App, AppError, Receiver, Scope, Sender};
 use pyo3::prelude::*;
@@ -25,6 +25,8 @@ pub(crate) struct Offer {
     pub(crate) needs_lifespan: bool,
     /// Whether the application is offered the event `http.shutdown`, which ASGI does not have.
     pub(crate) has_http_shutdown: bool,
+    /// Whether the log shows the exception with which a call has ended, beside the line of the server about that call.
+    pub(crate) shows_exceptions: bool,
 }
 
 /// What all calls of an application share.
@@ -45,7 +47,9 @@ pub(crate) struct Interpreter {
     pub(super) event_loop: Py<PyAny>,
     /// What the event loop calls for a turn.
     turn: Py<PyAny>,
-    /// Logs an exception of the application: `log(level, exception)`.
+    /// Removes the frames of the server from the traceback of an exception.
+    pub(super) strip: Py<PyAny>,
+    /// Logs an exception that no line of the server shows: `log(level, exception)`.
     pub(super) log_exception: Py<PyAny>,
     pub(super) scopes: Scopes,
     pub(super) resumer: Arc<Resumer>,
@@ -65,6 +69,7 @@ pub(crate) struct Parts {
     task_keywords: Py<PyDict>,
     event_loop: Py<PyAny>,
     log_exception: Py<PyAny>,
+    strip: Py<PyAny>,
     turn_keywords: Py<PyDict>,
 }
 
@@ -87,6 +92,7 @@ impl LoopApp {
             offer,
             event_loop: parts.event_loop,
             turn,
+            strip: parts.strip,
             log_exception: parts.log_exception,
             scopes: Scopes::new(py, offer.has_http_shutdown)?,
             resumer,
@@ -170,26 +176,24 @@ impl Future for Calling {
             self.step = Step::Running(call.clone());
             Python::attach(|py| call.begin(py, &scope));
         }
-        match &self.step {
-            Step::Running(call) => {
-                // Those who wait go on here, before the connection reads on: it reads more when they wait for more.
-                if call.is_queued() {
-                    Python::attach(|py| call.resume(py));
-                }
-                call.poll_end(cx)
-            }
-            Step::Begin(_) | Step::Over => Poll::Pending,
+        let Step::Running(call) = &self.step else {
+            return Poll::Pending;
+        };
+        // Those who wait go on here, before the connection reads on: it reads more when they wait for more.
+        if call.is_queued() {
+            Python::attach(|py| call.resume(py));
         }
+        let end = ready!(call.poll_end(cx));
+        self.step = Step::Over;
+        Poll::Ready(end)
     }
 }
 
 impl Drop for Calling {
-    /// Cancels the task of a call that goes on.
+    /// Gives up a call whose end nobody asks for any more.
     fn drop(&mut self) {
-        if let Step::Running(call) = &self.step
-            && !call.is_over()
-        {
-            Python::attach(|py| call.cancel(py));
+        if let Step::Running(call) = &self.step {
+            Python::attach(|py| call.give_up(py));
         }
     }
 }

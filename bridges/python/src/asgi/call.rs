@@ -19,6 +19,7 @@ use super::awaitable::{SendStep, Waiter};
 use super::callables::{Ended, Receive, Send};
 use super::cancelled::PATIENCE;
 use super::event;
+use super::exception::Exception;
 use crate::guest;
 
 create_exception!(
@@ -213,11 +214,26 @@ impl Call {
                 self.log(py, if must_serve { "error" } else { "debug" }, &error);
                 Err(AppError::Unsupported)
             }
-            Err(error) => {
+            // No line of the server is about the end of a call that was given up, and that about a lifespan has only text.
+            Err(error)
+                if is_cancelled
+                    || self.kind == Kind::Lifespan
+                    || !self.interpreter.offer.shows_exceptions =>
+            {
                 self.log(py, "error", &error);
                 Err(AppError::failed(error.to_string()))
             }
+            Err(error) => Err(self.failed(py, error)),
         });
+    }
+
+    /// Returns the end of a call by an exception, which the log shows with the line of the server about this end.
+    fn failed(&self, py: Python<'_>, error: PyErr) -> AppError {
+        let exception = Exception::new(py, error);
+        if let Err(failure) = self.interpreter.strip.call1(py, (&exception.value,)) {
+            failure.write_unraisable(py, None);
+        }
+        AppError::failed(exception)
     }
 
     fn log(&self, py: Python<'_>, level: &str, error: &PyErr) {
@@ -255,11 +271,6 @@ impl Call {
         task
     }
 
-    pub(super) fn is_over(&self) -> bool {
-        let state = self.lock();
-        state.channels.is_none()
-    }
-
     pub(super) fn poll_end(&self, cx: &mut Context<'_>) -> Poll<Result<(), AppError>> {
         let mut state = self.lock();
         match state.end.take() {
@@ -271,8 +282,18 @@ impl Call {
         }
     }
 
-    /// Cancels the task of a call that the server gives up.
-    pub(super) fn cancel(self: &Arc<Self>, py: Python<'_>) {
+    /// Cancels the task of a call that the server gives up. The exception of a call that has just ended is logged.
+    pub(super) fn give_up(self: &Arc<Self>, py: Python<'_>) {
+        let end = self.lock().end.take();
+        if let Some(Err(AppError::Failed(error))) = end
+            && let Ok(exception) = error.downcast::<Exception>()
+        {
+            self.log(
+                py,
+                "error",
+                &PyErr::from_value(exception.value.into_bound(py).into_any()),
+            );
+        }
         let Some(task) = self.close() else { return };
         self.lock().is_cancelled = true;
         self.interpreter.cancelled.add();

@@ -6,6 +6,7 @@ mod call;
 mod callables;
 mod cancelled;
 mod event;
+mod exception;
 mod resumer;
 mod scope;
 
@@ -13,4 +14,6 @@ pub(crate) use self::app::{Interpreter, LoopApp, Offer, Parts};
 #[cfg(feature = "wheel")]
 pub(crate) use self::call::ClientDisconnected;
 pub(crate) use self::callables::{Receive, Send};
+#[cfg(feature = "wheel")]
+pub(crate) use self::exception::formatted_by;
 pub(crate) use self::resumer::Resumer;

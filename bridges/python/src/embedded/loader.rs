@@ -199,6 +199,7 @@ impl Loader {
         let loaded = Modules::get(py).and_then(|modules| {
             let offer = Offer {
                 has_http_shutdown: self.http_shutdown,
+                shows_exceptions: false,
                 ..Offer::default()
             };
             let native = Bound::new(py, Native::new(calls, offer))?;
