@@ -53,6 +53,9 @@ Commands:
               --seconds N  how long the mixed load takes (default 3600); that of the channels takes a tenth
               --seed N     the seed of the faults of Redis
   wheel     Build the wheel `callgate` in target/wheel, and run its tests in Python
+              --python V   for this Python in place of `python3`, a version such as 3.12 or the path of an
+                           interpreter: build the file of the wheel, install it and test it; may be repeated
+              --all        the same for each version of Python that the machine has, of those that are supported
               ARGUMENT     an argument of pytest, such as `-k websocket` or `--every-loop`; may be repeated
   postgres COMMAND...
             Run a command, such as `cargo test`, with a PostgreSQL of its own, whose URL is in

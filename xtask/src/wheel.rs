@@ -1,7 +1,10 @@
 //! Applications in Python: the wheel `callgate` with its tests in Python, and the tests of programs in Rust.
 
+mod files;
+
 use std::path::Path;
 
+use self::files::Interpreters;
 use crate::prepare::{self, POSTGRES, PYTHON, PYTHON_LIBRARY, PYTHON3, PythonEnvironment, REDIS};
 use crate::step::{Step, shown, target};
 
@@ -16,6 +19,9 @@ const REQUIREMENTS: &str = "bridges/python/tests/requirements.txt";
 const IMPORTS: &str =
     "import a2wsgi, asyncpg, channels, fastapi, flask, litestar, maturin, pytest, quart, uvloop";
 
+/// Fails where the interpreter has no shared library, which programs in Rust link.
+const LIBRARY: &str = "import sysconfig; assert sysconfig.get_config_var('Py_ENABLE_SHARED') == 1";
+
 /// The settings of the suite for servers, as flags of the wheel.
 pub(crate) const SETTINGS: [&str; 6] = [
     "root-path=--root-path {value}",
@@ -26,19 +32,24 @@ pub(crate) const SETTINGS: [&str; 6] = [
     "timeout-graceful-shutdown=--timeout-graceful-shutdown {value}",
 ];
 
-/// Builds the wheel, and runs its tests with these arguments of pytest, and the tests of programs in Rust.
+/// Builds the wheel, and runs its tests and those of programs in Rust. The arguments are those of pytest, but for
+/// those that name [`Interpreters`].
 ///
 /// # Errors
 ///
-/// Returns how to repeat what failed.
+/// Returns which interpreter is missing, or how to repeat what failed.
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
+    let (interpreters, arguments) = Interpreters::read(arguments)?;
     prepare::tools(&[PYTHON, PYTHON_LIBRARY, POSTGRES, REDIS])?;
     Step::new(
         "the suite",
         "cargo build --package callgate-apps --all-features --bin callgate-conformance",
     )
     .run()?;
-    test(arguments).map(drop)
+    match interpreters {
+        None => test(&arguments).map(drop),
+        Some(interpreters) => files::test(interpreters, &arguments),
+    }
 }
 
 /// Checks the wheel against the rules that ASGI shares, in cleartext and over TLS. The suite has been built.
@@ -91,11 +102,27 @@ pub(crate) fn test(arguments: &[String]) -> Result<usize, String> {
         .env("PYO3_PYTHON", &python)
         .run()?;
     check_source(&environment)?;
-    let embedded = test_embedded(&environment)?;
-    let example = target()?.join("debug").join(EXAMPLE);
+    test_installed(&environment, arguments)
+}
+
+/// Runs the tests with the wheel that is installed in an environment, and those of programs in Rust. Returns their number.
+///
+/// # Errors
+///
+/// Returns how to repeat what failed.
+fn test_installed(environment: &PythonEnvironment, arguments: &[String]) -> Result<usize, String> {
+    let python = shown(&environment.python());
     let command = "cargo xtask postgres cargo xtask redis";
-    let tests = Step::new("tests in Python", command)
-        .env("CALLGATE_TEST_EXAMPLE", example.to_string_lossy())
+    let mut tests = Step::new("tests in Python", command);
+    let mut embedded = 0;
+    if environment.has(LIBRARY) {
+        embedded = test_embedded(environment)?;
+        let example = target()?.join("debug").join(EXAMPLE);
+        tests = tests.env("CALLGATE_TEST_EXAMPLE", example.to_string_lossy());
+    } else {
+        println!("{python} has no shared library: the tests of programs in Rust are left out.");
+    }
+    let tests = tests
         .arg(&python)
         .arg("-m")
         .arg("pytest")
