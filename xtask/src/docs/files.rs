@@ -1,4 +1,4 @@
-//! The links between the documents of the repository, as they are read there.
+//! The links between the documents of the repository, as they are read there, and as a page of PyPI shows the first of the wheel.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -6,7 +6,17 @@ use std::path::{Path, PathBuf};
 
 use crate::step::{Step, root};
 
-/// Returns each relative link of a document that leads to no file or to no heading.
+/// The document that PyPI shows, where a relative link leads nowhere.
+const OF_PYPI: &str = "bridges/python/README.md";
+
+/// What the addresses of the files and of the folders of this repository begin with.
+const IN_REPOSITORY: [&str; 2] = [
+    concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/"),
+    concat!(env!("CARGO_PKG_REPOSITORY"), "/tree/main/"),
+];
+
+/// Returns each link of a document into the repository that leads to no file or to no heading, or that is relative where
+/// it must not be.
 pub(super) fn broken_links() -> Result<Vec<String>, String> {
     let list = Step::new(
         "the documents",
@@ -26,15 +36,18 @@ fn broken(documents: &BTreeMap<PathBuf, String>, exists: impl Fn(&Path) -> bool)
     for (document, text) in documents {
         for (line, link) in links(text) {
             let (path, fragment) = link.split_once('#').unwrap_or((link, ""));
-            let target = match path {
-                "" => document.clone(),
-                _ => super::resolve(document, path),
+            let absolute = (IN_REPOSITORY.iter()).find_map(|prefix| path.strip_prefix(prefix));
+            let target = match (absolute, path) {
+                (Some(path), _) => PathBuf::from(path),
+                (None, "") => document.clone(),
+                (None, _) => super::resolve(document, path),
             };
             let is_whole = match documents.get(&target) {
                 Some(text) => fragment.is_empty() || anchors(text).contains(fragment),
                 None => exists(&target),
             };
-            if !is_whole {
+            let is_misplaced = document == Path::new(OF_PYPI) && absolute.is_none();
+            if !is_whole || is_misplaced {
                 broken.push(format!("{}:{line}: {link}", document.display()));
             }
         }
@@ -52,13 +65,15 @@ fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// Returns the targets of the relative links, each with its line.
+/// Returns the targets of the links into the repository, each with its line.
 fn links(text: &str) -> impl Iterator<Item = (usize, &str)> {
     lines(text).flat_map(|(number, line)| {
         let targets = line.split("](").skip(1);
         let targets = targets.filter_map(|rest| Some(rest.split_once(')')?.0));
-        let relative = targets.filter(|target| !target.contains("://"));
-        relative.map(move |target| (number, target))
+        let inside = targets.filter(|target| {
+            !target.contains("://") || IN_REPOSITORY.iter().any(|it| target.starts_with(it))
+        });
+        inside.map(move |target| (number, target))
     })
 }
 
@@ -112,6 +127,27 @@ mod tests {
             "docs/a.md:4: ../src/main.rs",
         ];
         assert_eq!(broken_in(text), expected);
+    }
+
+    #[test]
+    fn a_link_by_the_address_of_the_repository_is_checked() {
+        let [file, folder] = IN_REPOSITORY;
+        let whole = format!("[x]({file}b.md#one-thing) [x]({folder}src/lib.rs)\n");
+        assert_eq!(broken_in(&whole), [""; 0]);
+        let broken = format!("{file}c.md");
+        assert_eq!(
+            broken_in(&format!("[x]({broken})\n")),
+            [format!("docs/a.md:1: {broken}")]
+        );
+    }
+
+    #[test]
+    fn a_relative_link_on_the_page_of_pypi_leads_nowhere() {
+        let text = format!("[x]({}b.md) [x](../../b.md)\n", IN_REPOSITORY[0]);
+        let documents = [(OF_PYPI, text.as_str()), ("b.md", "")];
+        let documents = documents.map(|(path, text)| (PathBuf::from(path), text.to_owned()));
+        let expected = [format!("{OF_PYPI}:1: ../../b.md")];
+        assert_eq!(broken(&documents.into(), |_| false), expected);
     }
 
     #[test]
