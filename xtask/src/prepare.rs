@@ -254,12 +254,11 @@ pub(crate) fn optional_bench_python() -> Option<PathBuf> {
 /// 3.12 or later.
 const PYTHON_OF_PEERS: &str = "3.13";
 /// The packages of the applications that these servers run.
-const PACKAGES_OF_APPLICATIONS: [&str; 5] = [
+const PACKAGES_OF_APPLICATIONS: [&str; 4] = [
     "fastapi==0.165.0",
     "asyncpg==0.32.0",
     "flask==3.1.3",
     "psycopg2-binary==2.9.13",
-    "a2wsgi==1.10.10",
 ];
 /// The servers. The first of them brings httptools, uvloop and websockets, which others use, too.
 const PACKAGES_OF_PEERS: [&str; 6] = [

@@ -17,7 +17,7 @@ const EXAMPLE: &str = "callgate-python-example";
 /// The packages that its tests need, and the imports that fail when one is missing.
 const REQUIREMENTS: &str = "bridges/python/tests/requirements.txt";
 const IMPORTS: &str =
-    "import a2wsgi, asyncpg, channels, fastapi, flask, litestar, maturin, pytest, quart, uvloop";
+    "import asyncpg, channels, fastapi, flask, litestar, maturin, pytest, quart, uvloop";
 
 /// Fails where the interpreter has no shared library, which programs in Rust link.
 const LIBRARY: &str = "import sysconfig; assert sysconfig.get_config_var('Py_ENABLE_SHARED') == 1";

@@ -29,9 +29,12 @@ mod host;
 #[cfg(feature = "wheel")]
 mod log;
 #[cfg(feature = "wheel")]
+mod server_thread;
+#[cfg(feature = "wheel")]
 mod settings;
 #[cfg(feature = "wheel")]
 mod worker;
+mod wsgi;
 
 pub use self::embedded::{AsgiApp, EventLoop, Interface, LoadError, Loader};
 

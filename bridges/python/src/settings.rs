@@ -80,7 +80,7 @@ struct PythonFlags {
     /// What the application is; `auto` looks at what it takes
     #[arg(long, value_name = "INTERFACE", default_value = "auto", value_parser = ["auto", "asgi3", "wsgi"], env = "CALLGATE_INTERFACE")]
     interface: String,
-    /// The most threads that run an application of WSGI
+    /// The number of threads that run an application of WSGI
     #[arg(
         long,
         value_name = "NUMBER",

@@ -1,8 +1,10 @@
 //! A server in the event loop of this thread.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::{Future, pending};
 use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use callgate::{App, AppError, BoxApp, Receiver, Scope, Sender};
 use callgate_cli::Start;
@@ -15,7 +17,12 @@ use crate::asgi::Offer;
 use crate::guest;
 use crate::host::Host;
 use crate::log;
+use crate::server_thread::{self, Told};
 use crate::settings::{Checks, Settings};
+use crate::wsgi::{self, WsgiApp};
+
+/// How long the end of a server waits for threads of an application of WSGI. The server has waited for what is in flight.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 create_exception!(
     callgate,
@@ -54,6 +61,9 @@ pub(crate) struct Worker {
     offer: Offer,
     /// What is put around the application when it starts.
     checks: RefCell<Option<Checks>>,
+    /// An application of WSGI while it runs, and the thread of its server.
+    wsgi: RefCell<Option<(WsgiApp, JoinHandle<()>)>>,
+    has_threads: Cell<bool>,
 }
 
 fn failed(error: &callgate_server::ServeError) -> PyErr {
@@ -63,6 +73,49 @@ fn failed(error: &callgate_server::ServeError) -> PyErr {
 /// Returns the exception for something around the application that cannot start.
 fn cannot_start(reason: String) -> PyErr {
     ServeError::new_err((reason, callgate_cli::STARTUP))
+}
+
+impl Worker {
+    /// Sets the application, with what is put around it.
+    fn set_app(&self, app: BoxApp, start: Start) -> PyResult<()> {
+        let app = match &mut *self.checks.borrow_mut() {
+            Some(checks) => checks.wrap(app, start).map_err(cannot_start)?,
+            None => app,
+        };
+        let _ = self.app.0.set(app);
+        Ok(())
+    }
+
+    /// Starts an application of WSGI, and the server on a thread of its own.
+    fn start_on_thread(
+        &self,
+        py: Python<'_>,
+        parts: wsgi::Parts,
+        server: Server,
+        told: Told,
+        start: Start,
+    ) -> PyResult<()> {
+        let runtime = server_thread::runtime()?;
+        let app = WsgiApp::start(py, parts, self.offer.shows_exceptions)?;
+        let started = {
+            let _context = runtime.enter();
+            self.set_app(BoxApp::new(app.clone()), start)
+        };
+        let started = started.and_then(|()| {
+            let handle = self.handle.clone();
+            Ok(server_thread::start(runtime, server, handle, told, failed)?)
+        });
+        match started {
+            Ok(thread) => {
+                *self.wsgi.borrow_mut() = Some((app, thread));
+                Ok(())
+            }
+            Err(error) => {
+                app.close(py, PATIENCE);
+                Err(error)
+            }
+        }
+    }
 }
 
 #[pymethods]
@@ -86,6 +139,8 @@ impl Worker {
                 .collect(),
             offer: settings.offer(),
             checks: RefCell::new(settings.take_checks()),
+            wsgi: RefCell::new(None),
+            has_threads: Cell::new(false),
             server: RefCell::new(Some(server)),
         })
     }
@@ -113,20 +168,24 @@ impl Worker {
             true => Start::Successor,
             false => Start::First,
         };
-        let (guest, app) = Host::start(parts, this.offer)?;
-        let app = BoxApp::new(app);
-        let app = match &mut *this.checks.borrow_mut() {
-            Some(checks) => match checks.wrap(app, start) {
-                Ok(app) => app,
-                Err(reason) => {
-                    Host::close(py)?;
-                    return Err(cannot_start(reason));
-                }
-            },
-            None => app,
-        };
-        let _ = this.app.0.set(app);
         let done = parts.getattr("event_loop")?.call_method0("create_future")?;
+        if let Some(wsgi) = parts.getattr("wsgi")?.extract::<Option<wsgi::Parts>>()? {
+            let told = Told {
+                call_soon: parts
+                    .getattr("event_loop")?
+                    .getattr("call_soon_threadsafe")?
+                    .unbind(),
+                on_ready,
+                done: done.clone().unbind(),
+            };
+            this.start_on_thread(py, wsgi, server, told, start)?;
+            return Ok(done);
+        }
+        let (guest, app) = Host::start(parts, this.offer)?;
+        if let Err(reason) = this.set_app(BoxApp::new(app), start) {
+            Host::close(py)?;
+            return Err(reason);
+        }
         let tell = done.clone().unbind();
         let handle = this.handle.clone();
         guest.spawn(async move {
@@ -158,9 +217,26 @@ impl Worker {
         Host::schedule_turn(py)
     }
 
+    /// Whether threads of the application go on after the end.
+    #[getter]
+    fn has_threads(&self) -> bool {
+        self.has_threads.get()
+    }
+
     /// Ends the use of the event loop. The server has ended before.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        Host::close(py)?;
+        match self.wsgi.take() {
+            Some((app, thread)) => {
+                // An event loop that fails does not wait for the server.
+                if !thread.is_finished() {
+                    self.handle.shutdown();
+                    self.handle.shutdown();
+                }
+                let _ = py.detach(|| thread.join());
+                self.has_threads.set(app.close(py, PATIENCE) > 0);
+            }
+            None => Host::close(py)?,
+        }
         if let Some(checks) = &mut *self.checks.borrow_mut() {
             checks.ended();
         }

@@ -117,7 +117,6 @@ def test_an_exception_in_the_content_cuts_the_response(server):
 @pytest.mark.uvicorn_fails(
     "sends the head at `start_response`, not with the first content as PEP 3333 has it"
 )
-@pytest.mark.callgate_differs("as uvicorn: a2wsgi sends the head at `start_response`")
 def test_the_start_may_be_replaced_after_an_exception(server):
     server.expect_error("too late for the first start")
     with Connection(server) as connection:
@@ -147,6 +146,22 @@ def test_a_call_is_waited_for_at_sigterm(serve, journal, key):
         server.signal()
         assert connection.read_response().body == b"hello"
     assert server.wait_until_ended() is not None
+
+
+@pytest.mark.parametrize("flags", [[], ["--workers", "2"]])
+@pytest.mark.parametrize("path", ["/sleeps", "/computes"])
+def test_calls_that_do_not_end_do_not_hold_the_end_up(serve, journal, key, path, flags):
+    server = serve(
+        "stuck_wsgi:app", "--interface", "wsgi", "--timeout-graceful-shutdown", "1", *flags
+    )
+    with Connection(server) as connection:
+        connection.send(get(f"{path}?{key}"))
+        assert journal.next(key) == "called"
+        server.signal()
+        with pytest.raises(Closed):
+            connection.read_response()
+    assert server.wait_until_ended() == 0
+    assert "a thread of the application goes on, and ends with the process" in server.output
 
 
 # Flask.

@@ -32,7 +32,7 @@ def read_env_file(path):
 
 
 def load(settings):
-    """Returns the application of the settings, as one of ASGI."""
+    """Returns the application of the settings: one of ASGI 3, or a `Wsgi`."""
     look_in_app_dir(settings)
     app = find(settings)
     if settings.factory:
@@ -42,7 +42,7 @@ def load(settings):
             raise Unloadable(
                 f"`{settings.app}()` raised an exception:\n{own_frames(error)}"
             ) from error
-    return as_asgi(app, settings)
+    return of_interface(app, settings)
 
 
 def look_in_app_dir(settings):
@@ -99,8 +99,18 @@ def without_server(tb):
     return tb
 
 
-def as_asgi(app, settings):
-    """Returns the application as one of ASGI 3."""
+class Wsgi:
+    """An application of WSGI, and how it is run."""
+
+    def __init__(self, app, settings):
+        self.app = app
+        self.threads = settings.wsgi_threads
+        # In a program in Rust there is no setting for this.
+        self.has_several_processes = getattr(settings, "workers", 1) > 1
+
+
+def of_interface(app, settings):
+    """Returns the application as one of ASGI 3, or as a `Wsgi`."""
     if not callable(app):
         raise Unloadable(
             f"`{settings.app}` is not callable, but of the type `{type(app).__name__}`"
@@ -108,20 +118,14 @@ def as_asgi(app, settings):
     interface = settings.interface
     if interface == "auto":
         interface = "asgi3" if takes(app, 3) or not takes(app, 2) else "wsgi"
-    if interface == "asgi3":
-        if takes(app, 0) and not takes(app, 3):
-            raise Unloadable(
-                f"`{settings.app}` does not take (scope, receive, send): "
-                f"if it returns the application, give {settings.option('factory')}"
-            )
-        return app
-    try:
-        from a2wsgi import WSGIMiddleware
-    except ModuleNotFoundError as error:
+    if interface == "wsgi":
+        return Wsgi(app, settings)
+    if takes(app, 0) and not takes(app, 3):
         raise Unloadable(
-            "an application of WSGI needs the package a2wsgi: pip install a2wsgi"
-        ) from error
-    return WSGIMiddleware(app, workers=settings.wsgi_threads)
+            f"`{settings.app}` does not take (scope, receive, send): "
+            f"if it returns the application, give {settings.option('factory')}"
+        )
+    return app
 
 
 def takes(app, count):

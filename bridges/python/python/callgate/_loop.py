@@ -7,7 +7,7 @@ import logging
 import sys
 import types
 
-from ._application import Unloadable, without_server
+from ._application import Unloadable, Wsgi, without_server
 
 
 def mark_as_coroutine_functions(*functions):
@@ -33,6 +33,7 @@ class Parts:
 
     def __init__(self, app, event_loop):
         self.app = app
+        self.wsgi = WsgiParts(app, self.log_exception) if isinstance(app, Wsgi) else None
         self.event_loop = event_loop
         self.task_keywords = {"loop": event_loop}
         self.turn_keywords = {"context": contextvars.copy_context()}
@@ -56,6 +57,17 @@ class Parts:
             "exception in the application",
             exc_info=exception,
         )
+
+
+class WsgiParts:
+    """What the native part needs from Python for an application of WSGI."""
+
+    def __init__(self, wsgi, log_exception):
+        self.app = wsgi.app
+        self.threads = wsgi.threads
+        self.has_several_processes = wsgi.has_several_processes
+        self.context = contextvars.copy_context()
+        self.log_exception = log_exception
 
 
 def loop_factory(settings):

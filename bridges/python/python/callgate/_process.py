@@ -1,6 +1,7 @@
 """Serving as a process, or as several that share their sockets."""
 
 import asyncio
+import atexit
 import contextlib
 import gc
 import logging
@@ -111,7 +112,17 @@ def serve_until_signal(
         return fail(error)
     except ServeError as error:
         return fail(*error.args)
+    if worker.has_threads:
+        log.warning("a thread of the application goes on, and ends with the process")
+        atexit.register(end_process, 0)
     return 0
+
+
+def end_process(status):
+    """Ends the process at once, as the last thing of its interpreter, which cannot end while threads are in an extension."""
+    atexit.unregister(end_process)
+    end_interpreter()
+    os._exit(status)
 
 
 def tune_collector():
@@ -193,7 +204,6 @@ def signals_of_child(worker):
 
 def end_interpreter():
     """Does what an interpreter does at its end, which `os._exit` leaves out."""
-    import atexit
     import threading
 
     threading._shutdown()

@@ -10,7 +10,7 @@ import os
 from functools import partial
 
 from callgate import _callgate
-from callgate._application import as_asgi
+from callgate._application import of_interface
 from callgate._callgate import Settings, Worker
 from callgate._loop import Parts, mark_as_coroutine_functions
 
@@ -123,7 +123,7 @@ class Server:
     def __init__(self, app, **settings):
         settings = Settings(["-", *arguments_of(settings)])
         configure_logging(settings)
-        self._app = as_asgi(app, settings)
+        self._app = of_interface(app, settings)
         self._worker = Worker(settings)
 
     @property
@@ -162,6 +162,6 @@ def run(app, **settings):
         )
     else:
         configure_logging(parsed)
-        status = serve_here(parsed, partial(as_asgi, app, parsed))
+        status = serve_here(parsed, partial(of_interface, app, parsed))
     if status != 0:
         raise SystemExit(status)

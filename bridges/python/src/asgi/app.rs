@@ -119,7 +119,7 @@ impl Interpreter {
         let context = PyDict::new(py);
         let reported = context
             .set_item("message", "a task failed as it went on")
-            .and_then(|()| context.set_item("exception", error.value(py)))
+            .and_then(|()| context.set_item("exception", error.clone_ref(py).into_value(py)))
             .and_then(|()| {
                 let event_loop = self.event_loop.bind(py);
                 event_loop.call_method1("call_exception_handler", (context,))

@@ -230,7 +230,7 @@ impl Call {
     /// Returns the end of a call by an exception, which the log shows with the line of the server about this end.
     fn failed(&self, py: Python<'_>, error: PyErr) -> AppError {
         let exception = Exception::new(py, error);
-        if let Err(failure) = self.interpreter.strip.call1(py, (&exception.value,)) {
+        if let Err(failure) = self.interpreter.strip.call1(py, (&*exception.value,)) {
             failure.write_unraisable(py, None);
         }
         AppError::failed(exception)
@@ -240,7 +240,7 @@ impl Call {
         let logged = self
             .interpreter
             .log_exception
-            .call1(py, (level, error.value(py)));
+            .call1(py, (level, error.clone_ref(py).into_value(py)));
         if let Err(failure) = logged {
             failure.write_unraisable(py, None);
         }
@@ -288,11 +288,7 @@ impl Call {
         if let Some(Err(AppError::Failed(error))) = end
             && let Ok(exception) = error.downcast::<Exception>()
         {
-            self.log(
-                py,
-                "error",
-                &PyErr::from_value(exception.value.into_bound(py).into_any()),
-            );
+            self.log(py, "error", &exception.to_error(py));
         }
         let Some(task) = self.close() else { return };
         self.lock().is_cancelled = true;

@@ -299,7 +299,7 @@ pub(super) fn from_python(event: &Bound<'_, PyAny>) -> PyResult<SendEvent> {
 }
 
 /// Returns octets of any kind; `None` if it is something else.
-fn octets(value: &Bound<'_, PyAny>) -> Option<Bytes> {
+pub(crate) fn octets(value: &Bound<'_, PyAny>) -> Option<Bytes> {
     if let Ok(bytes) = value.cast::<PyBytes>() {
         let octets = bytes.as_bytes();
         return Some(match octets.len() {

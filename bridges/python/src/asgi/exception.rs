@@ -3,13 +3,14 @@
 use std::cell::RefCell;
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
 use pyo3::exceptions::PyBaseException;
 use pyo3::prelude::*;
 
 thread_local! {
     /// The exception that was formatted since [`formatted_by`] was called; the outer `None` while it is not.
-    static FORMATTED: RefCell<Option<Option<Py<PyBaseException>>>> = const { RefCell::new(None) };
+    static FORMATTED: RefCell<Option<Option<Arc<Py<PyBaseException>>>>> = const { RefCell::new(None) };
 }
 
 /// An exception with which a call has ended.
@@ -17,17 +18,22 @@ thread_local! {
 /// The server knows the text only, and has it in its line about the call. What writes the line finds the exception by
 /// [`formatted_by`].
 #[derive(Debug)]
-pub(super) struct Exception {
+pub(crate) struct Exception {
     text: String,
-    pub(super) value: Py<PyBaseException>,
+    pub(super) value: Arc<Py<PyBaseException>>,
 }
 
 impl Exception {
-    pub(super) fn new(py: Python<'_>, error: PyErr) -> Self {
+    pub(crate) fn new(py: Python<'_>, error: PyErr) -> Self {
         Self {
             text: error.to_string(),
-            value: error.into_value(py),
+            value: Arc::new(error.into_value(py)),
         }
+    }
+
+    /// Returns the exception as Rust has it.
+    pub(crate) fn to_error(&self, py: Python<'_>) -> PyErr {
+        PyErr::from_value(self.value.bind(py).clone().into_any())
     }
 }
 
@@ -35,7 +41,8 @@ impl fmt::Display for Exception {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         FORMATTED.with_borrow_mut(|formatted| {
             if let Some(formatted) = formatted {
-                *formatted = Some(Python::attach(|py| self.value.clone_ref(py)));
+                // The server may format it without Python.
+                *formatted = Some(self.value.clone());
             }
         });
         f.write_str(&self.text)
@@ -46,7 +53,7 @@ impl Error for Exception {}
 
 /// Returns what `f` returns, and the exception of the application whose text it has formatted.
 #[cfg(feature = "wheel")]
-pub(crate) fn formatted_by<T>(f: impl FnOnce() -> T) -> (T, Option<Py<PyBaseException>>) {
+pub(crate) fn formatted_by<T>(f: impl FnOnce() -> T) -> (T, Option<Arc<Py<PyBaseException>>>) {
     FORMATTED.set(Some(None));
     let result = f();
     (result, FORMATTED.take().flatten())

@@ -11,9 +11,11 @@ mod resumer;
 mod scope;
 
 pub(crate) use self::app::{Interpreter, LoopApp, Offer, Parts};
-#[cfg(feature = "wheel")]
 pub(crate) use self::call::ClientDisconnected;
 pub(crate) use self::callables::{Receive, Send};
+pub(crate) use self::event::octets;
+pub(crate) use self::exception::Exception;
 #[cfg(feature = "wheel")]
 pub(crate) use self::exception::formatted_by;
 pub(crate) use self::resumer::Resumer;
+pub(crate) use self::scope::{method, scheme};

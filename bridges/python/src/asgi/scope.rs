@@ -204,7 +204,7 @@ fn address<'a>(
     Ok(kept.as_ref().map(|(_, pair)| pair))
 }
 
-fn method<'py>(py: Python<'py>, method: &Method) -> Bound<'py, PyString> {
+pub(crate) fn method<'py>(py: Python<'py>, method: &Method) -> Bound<'py, PyString> {
     match *method {
         Method::GET => intern!(py, "GET").clone(),
         Method::POST => intern!(py, "POST").clone(),
@@ -218,7 +218,7 @@ fn method<'py>(py: Python<'py>, method: &Method) -> Bound<'py, PyString> {
     }
 }
 
-fn scheme(py: Python<'_>, scheme: Scheme) -> &Bound<'_, PyString> {
+pub(crate) fn scheme(py: Python<'_>, scheme: Scheme) -> &Bound<'_, PyString> {
     match scheme {
         Scheme::Http => intern!(py, "http"),
         Scheme::Https => intern!(py, "https"),

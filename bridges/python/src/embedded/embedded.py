@@ -8,8 +8,8 @@ import sys
 import types
 
 from . import _application, log
-from ._application import Unloadable, own_frames
-from ._loop import Parts, loop_factory
+from ._application import Unloadable, Wsgi, own_frames
+from ._loop import Parts, WsgiParts, loop_factory
 
 
 def load(**options):
@@ -46,10 +46,17 @@ def enter_virtual_environment():
     sys.prefix = sys.exec_prefix = path
 
 
+def wsgi_parts(app):
+    """Returns what the native part needs for an application of WSGI; None for another."""
+    if not isinstance(app, Wsgi):
+        return None
+    pass_logging_on()
+    return WsgiParts(app, log_exception)
+
+
 def run(native, app, make_loop):
     """Runs the event loop until the program has no use for the application."""
-    if not logging.getLogger().handlers:
-        logging.getLogger().addHandler(Handler())
+    pass_logging_on()
     try:
         with asyncio.Runner(loop_factory=make_loop) as runner:
             runner.run(serve(native, app))
@@ -72,7 +79,17 @@ class EmbeddedParts(Parts):
 
     @staticmethod
     def log_exception(level, exception):
-        log(level, "callgate.error", f"exception in the application:\n{own_frames(exception)}")
+        log_exception(level, exception)
+
+
+def log_exception(level, exception):
+    log(level, "callgate.error", f"exception in the application:\n{own_frames(exception)}")
+
+
+def pass_logging_on():
+    """Passes the lines of `logging` to the log of the program, unless the application has a handler for them."""
+    if not logging.getLogger().handlers:
+        logging.getLogger().addHandler(Handler())
 
 
 class Handler(logging.Handler):

@@ -1,11 +1,13 @@
 //! Loads an application, and starts its thread.
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, mpsc as std_mpsc};
 use std::thread;
+use std::time::Duration;
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -13,8 +15,9 @@ use tokio::sync::mpsc;
 
 use super::modules::Modules;
 use super::native::Native;
-use super::{AsgiApp, NewCall, Shared, without_python};
+use super::{AsgiApp, Entry, NewCall, Shared, without_python};
 use crate::asgi::Offer;
+use crate::wsgi::WsgiApp;
 
 /// The options of an application in Python. They are named as the flags of the command `callgate`.
 ///
@@ -51,7 +54,7 @@ pub enum Interface {
     Auto,
     /// An application of ASGI 3.
     Asgi3,
-    /// An application of WSGI, which needs the package a2wsgi.
+    /// An application of WSGI.
     Wsgi,
 }
 
@@ -132,7 +135,7 @@ impl Loader {
         self
     }
 
-    /// Sets the most threads that run an application of WSGI. The default is 10.
+    /// Sets the number of threads that run an application of WSGI. The default is 10.
     pub fn wsgi_threads(mut self, threads: NonZeroUsize) -> Self {
         self.wsgi_threads = threads;
         self
@@ -164,49 +167,54 @@ impl Loader {
         let target = self.app.clone();
         let (calls, new_calls) = mpsc::unbounded_channel();
         let (tell_loaded, loaded) = std_mpsc::channel();
+        let (is_used, unused) = std_mpsc::channel();
         let (tell_ended, ended) = std_mpsc::channel();
         let thread = thread::Builder::new()
             .name("callgate-python".into())
             .spawn(move || {
                 // Is dropped last of all.
                 let _tell_ended: std_mpsc::Sender<()> = tell_ended;
-                Python::attach(|py| self.run(py, new_calls, &tell_loaded));
+                Python::attach(|py| self.run(py, new_calls, unused, &tell_loaded));
             })
             .map_err(|error| LoadError(format!("there is no thread for `{target}`: {error}")))?;
-        let app = AsgiApp(Arc::new(Shared {
+        let mut shared = Shared {
             target,
-            calls: Some(calls),
+            entry: Some(Entry::Loop(calls)),
             thread: Some(thread),
             ended: Mutex::new(ended),
-        }));
+        };
         match without_python(move || loaded.recv()) {
-            Ok(Ok(())) => Ok(app),
-            Ok(Err(reason)) => Err(LoadError(reason)),
-            Err(_) => Err(LoadError(format!(
-                "the thread of `{}` has panicked",
-                app.0.target
-            ))),
+            Ok(Ok(None)) => {}
+            Ok(Ok(Some(app))) => {
+                let _is_used = is_used;
+                shared.entry = Some(Entry::Threads { app, _is_used });
+            }
+            Ok(Err(reason)) => return Err(LoadError(reason)),
+            Err(_) => {
+                let reason = format!("the thread of `{}` has panicked", shared.target);
+                return Err(LoadError(reason));
+            }
         }
+        Ok(AsgiApp(Arc::new(shared)))
     }
 
-    /// Loads the application, tells so, and runs its event loop.
+    /// Loads the application, tells so, and runs its event loop, or its threads if it is one of WSGI.
     fn run(
         self,
         py: Python<'_>,
         calls: mpsc::UnboundedReceiver<NewCall>,
-        tell_loaded: &std_mpsc::Sender<Result<(), String>>,
+        unused: std_mpsc::Receiver<Infallible>,
+        tell_loaded: &std_mpsc::Sender<Result<Option<WsgiApp>, String>>,
     ) {
         let loaded = Modules::get(py).and_then(|modules| {
-            let offer = Offer {
-                has_http_shutdown: self.http_shutdown,
-                shows_exceptions: false,
-                ..Offer::default()
-            };
-            let native = Bound::new(py, Native::new(calls, offer))?;
             let (app, make_loop) = modules.load(py, &self.options(py)?)?;
-            Ok((modules, native, app, make_loop))
+            let wsgi = match modules.wsgi_parts(py, &app)? {
+                Some(parts) => Some(WsgiApp::start(py, parts, false)?),
+                None => None,
+            };
+            Ok((modules, app, make_loop, wsgi))
         });
-        let (modules, native, app, make_loop) = match loaded {
+        let (modules, app, make_loop, wsgi) = match loaded {
             Ok(loaded) => loaded,
             Err(error) => {
                 let _ = tell_loaded.send(Err(Modules::reason(py, &error)));
@@ -214,8 +222,21 @@ impl Loader {
             }
         };
         // The caller waits for it.
-        let _ = tell_loaded.send(Ok(()));
-        if let Err(error) = modules.run(py, &native, app, make_loop) {
+        let _ = tell_loaded.send(Ok(wsgi.clone()));
+        if let Some(wsgi) = wsgi {
+            // Nothing is sent: it returns when the program has dropped the application.
+            let _ = py.detach(move || unused.recv());
+            wsgi.close(py, Duration::MAX);
+            return;
+        }
+        let offer = Offer {
+            has_http_shutdown: self.http_shutdown,
+            shows_exceptions: false,
+            ..Offer::default()
+        };
+        let ended = Bound::new(py, Native::new(calls, offer))
+            .and_then(|native| modules.run(py, &native, app, make_loop));
+        if let Err(error) = ended {
             tracing::error!("the event loop of `{}` has ended: {error}", self.app);
         }
     }

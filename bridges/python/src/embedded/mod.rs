@@ -6,6 +6,9 @@
 //! and no thread of the server ever waits for Python. The events that follow are handed over by the mailbox of the exchange,
 //! which threads may share: its wakers put the call into the queue of the guest, and wake the event loop through its pipe.
 //!
+//! An application of WSGI has no event loop: a call goes from the thread of the server to the threads of the application, and
+//! back.
+//!
 //! The other design would run the server itself in the event loop, as the wheel does. It saves the hand-over, and holds
 //! up every application in Rust while one in Python computes.
 
@@ -13,7 +16,8 @@ mod loader;
 mod modules;
 mod native;
 
-use std::sync::mpsc::{Receiver as Ended, RecvTimeoutError};
+use std::convert::Infallible;
+use std::sync::mpsc::{self as std_mpsc, Receiver as Ended, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::thread::{JoinHandle, current};
 use std::time::Duration;
@@ -23,13 +27,14 @@ use pyo3::Python;
 use tokio::sync::{mpsc, oneshot};
 
 pub use self::loader::{EventLoop, Interface, LoadError, Loader};
+use crate::wsgi::WsgiApp;
 
 /// How long the last clone of an application waits for the end of its thread.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// An application in Python.
+/// An application in Python, of ASGI or of WSGI.
 ///
-/// Its event loop runs on a thread of its own until the last clone is dropped. Dropping the last clone cancels what the
+/// Its event loop, or its threads, run until the last clone is dropped. Dropping the last clone cancels what the
 /// application still has in its event loop, and waits up to 5 seconds for the end of the thread.
 ///
 /// The scope that the application sees is that of ASGI 3. The state that it makes in its lifespan is its own: the values in
@@ -45,11 +50,24 @@ pub struct AsgiApp(Arc<Shared>);
 struct Shared {
     target: String,
     /// `None` once the application is dropped.
-    calls: Option<mpsc::UnboundedSender<NewCall>>,
+    entry: Option<Entry>,
     /// `None` once the application is dropped.
     thread: Option<JoinHandle<()>>,
     /// Is disconnected when the thread has nothing more to do.
     ended: Mutex<Ended<()>>,
+}
+
+/// Where the calls of an application go.
+#[derive(Debug)]
+enum Entry {
+    /// To the thread of its event loop.
+    Loop(mpsc::UnboundedSender<NewCall>),
+    /// To the threads of an application of WSGI.
+    Threads {
+        app: WsgiApp,
+        /// Ends them when it is dropped.
+        _is_used: std_mpsc::Sender<Infallible>,
+    },
 }
 
 /// A call for the thread of the application.
@@ -84,6 +102,11 @@ impl AsgiApp {
 
 impl App for AsgiApp {
     async fn call(&self, scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), AppError> {
+        let calls = match &self.0.entry {
+            Some(Entry::Threads { app, .. }) => return app.call(scope, receiver, sender).await,
+            Some(Entry::Loop(calls)) => calls,
+            None => return Err(self.has_ended()),
+        };
         let (end, ended) = oneshot::channel();
         let call = NewCall {
             scope,
@@ -91,17 +114,15 @@ impl App for AsgiApp {
             sender,
             end,
         };
-        if let Some(calls) = &self.0.calls {
-            // A call that nobody takes drops its `end`.
-            let _ = calls.send(call);
-        }
+        // A call that nobody takes drops its `end`.
+        let _ = calls.send(call);
         ended.await.unwrap_or_else(|_| Err(self.has_ended()))
     }
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.calls = None;
+        self.entry = None;
         let Some(thread) = self.thread.take() else {
             return;
         };

@@ -10,6 +10,7 @@ use pyo3::types::PyDict;
 
 use super::native::{Native, log};
 use crate::asgi::{Receive, Send};
+use crate::wsgi;
 
 /// The name of the package that the modules are in.
 const PACKAGE: &str = "callgate_in_rust";
@@ -29,6 +30,7 @@ static MODULES: PyOnceLock<Modules> = PyOnceLock::new();
 pub(super) struct Modules {
     load: Py<PyAny>,
     run: Py<PyAny>,
+    wsgi_parts: Py<PyAny>,
     unloadable: Py<PyAny>,
 }
 
@@ -61,6 +63,7 @@ impl Modules {
         Ok(Self {
             load: embedded.getattr("load")?.unbind(),
             run: embedded.getattr("run")?.unbind(),
+            wsgi_parts: embedded.getattr("wsgi_parts")?.unbind(),
             unloadable: embedded.getattr("Unloadable")?.unbind(),
         })
     }
@@ -72,6 +75,15 @@ impl Modules {
         options: &Bound<'_, PyDict>,
     ) -> PyResult<(Py<PyAny>, Py<PyAny>)> {
         self.load.bind(py).call((), Some(options))?.extract()
+    }
+
+    /// Returns the parts of an application of WSGI; `None` for another.
+    pub(super) fn wsgi_parts(
+        &self,
+        py: Python<'_>,
+        app: &Py<PyAny>,
+    ) -> PyResult<Option<wsgi::Parts>> {
+        self.wsgi_parts.bind(py).call1((app,))?.extract()
     }
 
     /// Runs the event loop of an application until the program has no use for it.

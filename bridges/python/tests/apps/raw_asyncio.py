@@ -124,7 +124,7 @@ async def call_without_await(scope, receive, send):
 
 
 async def calls_from_a_thread(scope, receive, send):
-    """a2wsgi receives and sends in this way."""
+    """Receives and sends from a thread, as bridges to WSGI do."""
     loop = asyncio.get_running_loop()
 
     def work():

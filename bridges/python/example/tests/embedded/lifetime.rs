@@ -19,7 +19,7 @@ fn folder_of(thread: &str) -> PathBuf {
 }
 
 /// Waits until a thread has ended. Tasks of the client that have ended still have clones of the application.
-async fn ended(thread: &str) {
+pub(super) async fn ended(thread: &str) {
     let ended = async {
         while folder_of(thread).exists() {
             sleep(Duration::from_millis(5)).await;

@@ -1,12 +1,13 @@
 //! Applications in Python in a program in Rust, without sockets.
 //!
-//! These tests need the library of Python, and the packages uvloop and a2wsgi. `cargo xtask wheel` runs them.
+//! These tests need the library of Python, and the package uvloop. `cargo xtask wheel` runs them.
 
 mod calls;
 mod lifetime;
 mod loading;
 mod log;
 mod rules;
+mod wsgi;
 
 use callgate_python::{EventLoop, LoadError, Loader};
 use callgate_toolkit::test_client::{Error, TestClient};
