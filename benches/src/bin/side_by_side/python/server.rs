@@ -137,7 +137,7 @@ impl Server {
 }
 
 /// The packages that belong to the results, beside the servers.
-const LIBRARIES: [&str; 9] = [
+const LIBRARIES: [&str; 8] = [
     "uvloop",
     "httptools",
     "websockets",
@@ -146,7 +146,6 @@ const LIBRARIES: [&str; 9] = [
     "asyncpg",
     "flask",
     "psycopg2-binary",
-    "a2wsgi",
 ];
 
 /// Returns the version of Python, and those packages of the servers and their libraries that are installed.

@@ -86,6 +86,7 @@ const MESSAGE: &str = r#"{"message":"Hello, world!"}"#;
 const HELLO_GOALS: &[(Server, f64)] = &[(Server::Granian, 0.55), (Server::Uvicorn, 0.4)];
 const ECHO_GOALS: &[(Server, f64)] = &[(Server::Granian, 0.4), (Server::Uvicorn, 0.55)];
 const FASTAPI_GOALS: &[(Server, f64)] = &[(Server::Granian, 0.7), (Server::Uvicorn, 0.7)];
+const FLASK_GOALS: &[(Server, f64)] = &[(Server::Granian, 0.7)];
 
 const fn get(path: &'static str, text: &'static str) -> Traffic {
     Traffic::Requests {
@@ -127,11 +128,18 @@ const FASTAPI: Work = Work {
     ..RAW
 };
 
+const FLASK: Work = Work {
+    app: "with_flask:app",
+    interface: Interface::Wsgi,
+    goals: FLASK_GOALS,
+    ..RAW
+};
+
 /// The name of the work whose memory is reported, too.
 pub(super) const WITH_MEMORY: &str = "hello";
 
 /// All works, in the order of the report.
-pub(super) static WORKS: [Work; 15] = [
+pub(super) static WORKS: [Work; 17] = [
     Work {
         name: WITH_MEMORY,
         title: "hello",
@@ -201,11 +209,22 @@ pub(super) static WORKS: [Work; 15] = [
         name: "brands-flask",
         title: "brands: Flask, psycopg2, 8 workers",
         app: "brands_flask:app",
-        interface: Interface::Wsgi,
         workers: 8,
         needs_database: true,
         traffic: BRANDS,
-        ..RAW
+        ..FLASK
+    },
+    Work {
+        name: "flask",
+        title: "Flask, JSON",
+        traffic: get("/json", MESSAGE),
+        ..FLASK
+    },
+    Work {
+        name: "wsgi",
+        title: "hello over WSGI",
+        app: "with_flask:bare",
+        ..FLASK
     },
     Work {
         name: "upload",
