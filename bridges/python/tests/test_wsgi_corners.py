@@ -287,7 +287,9 @@ def test_the_log_has_the_frames_of_the_application_and_no_other(serve):
     server = serve("wsgi_corners:app", "--interface", "wsgi")
     server.expect_error("the status is")
     server.client.get("/bad_status")
-    server.wait_for_output("ERROR GET /bad_status")
+    server.wait_for_output("\nValueError: the status is")
+    assert "ERROR GET /bad_status HTTP/1.1: ValueError: the status is" in server.output
+    assert "exception in the application" not in server.output
     # The application, and what it calls.
     assert server.output.count('  File "') == 2
     assert ", in bad_status\n" in server.output
