@@ -281,6 +281,13 @@ impl Settings {
         self.python.timeout_worker_healthcheck
     }
 
+    /// The longest time in seconds that a process which is to replace this one may take to start; `None` for no limit.
+    #[getter]
+    fn timeout_upgrade(&self) -> Option<f64> {
+        let limit = self.config.timeouts.upgrade;
+        limit.map(|limit| limit.as_secs_f64())
+    }
+
     #[getter]
     fn reload(&self) -> bool {
         self.config.process.reload

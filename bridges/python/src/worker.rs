@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use callgate::{App, AppError, BoxApp, Receiver, Scope, Sender};
 use callgate_cli::Start;
+use callgate_server::cli::{ProcessSockets, SocketDescription};
 use callgate_server::{Server, ServerHandle};
 use pyo3::create_exception;
 use pyo3::exceptions::{PyException, PyRuntimeError};
@@ -57,6 +58,8 @@ pub(crate) struct Worker {
     handle: ServerHandle,
     /// `None` once it runs.
     server: RefCell<Option<Server>>,
+    /// For a process that replaces this one; `None` for a server that is not replaced, and once it stops.
+    sockets: RefCell<Option<ProcessSockets>>,
     addresses: Vec<String>,
     offer: Offer,
     /// What is put around the application when it starts.
@@ -74,6 +77,9 @@ fn failed(error: &callgate_server::ServeError) -> PyErr {
 fn cannot_start(reason: String) -> PyErr {
     ServeError::new_err((reason, callgate_cli::STARTUP))
 }
+
+/// A socket as Python has it: its descriptor, its origin and whether it has a file.
+type Description = (i32, String, bool);
 
 impl Worker {
     /// Sets the application, with what is put around it.
@@ -116,20 +122,14 @@ impl Worker {
             }
         }
     }
-}
 
-#[pymethods]
-impl Worker {
-    /// Binds to the addresses of the settings.
-    #[new]
-    fn new(py: Python<'_>, settings: &Settings) -> PyResult<Self> {
-        log::start(py, settings.config())?;
-        let app = LateApp::default();
-        let server = Server::new(app.clone())
-            .config(settings.config().clone())
-            .bind()
-            .map_err(|error| failed(&error))?;
-        Ok(Self {
+    fn of(
+        settings: &Settings,
+        app: LateApp,
+        server: Server,
+        sockets: Option<ProcessSockets>,
+    ) -> Self {
+        Self {
             app,
             handle: server.handle(),
             addresses: server
@@ -142,7 +142,67 @@ impl Worker {
             wsgi: RefCell::new(None),
             has_threads: Cell::new(false),
             server: RefCell::new(Some(server)),
-        })
+            sockets: RefCell::new(sockets),
+        }
+    }
+
+    /// Returns a server that is not bound, and its application.
+    fn server(py: Python<'_>, settings: &Settings) -> PyResult<(LateApp, Server)> {
+        log::start(py, settings.config())?;
+        let app = LateApp::default();
+        let server = Server::new(app.clone()).config(settings.config().clone());
+        Ok((app, server))
+    }
+}
+
+#[pymethods]
+impl Worker {
+    /// Binds to the addresses of the settings.
+    #[new]
+    fn new(py: Python<'_>, settings: &Settings) -> PyResult<Self> {
+        let (app, server) = Self::server(py, settings)?;
+        let server = server.bind().map_err(|error| failed(&error))?;
+        Ok(Self::of(settings, app, server, None))
+    }
+
+    /// Has the sockets of systemd or those of the process that this one replaces, and binds to the other addresses of the
+    /// settings.
+    #[staticmethod]
+    fn of_process(
+        py: Python<'_>,
+        settings: &Settings,
+        inherited: Option<Vec<Description>>,
+    ) -> PyResult<Self> {
+        let (app, server) = Self::server(py, settings)?;
+        let inherited = inherited.map(|sockets| {
+            let describe = |(descriptor, origin, has_file)| SocketDescription {
+                descriptor,
+                origin,
+                has_file,
+            };
+            sockets.into_iter().map(describe).collect::<Vec<_>>()
+        });
+        let (server, sockets) = server
+            .bind_as_process(inherited.as_deref())
+            .map_err(|error| failed(&error))?;
+        Ok(Self::of(settings, app, server, Some(sockets)))
+    }
+
+    /// The sockets for a process that replaces this one. They are not inherited unless that is asked for.
+    #[getter]
+    fn sockets(&self) -> Vec<Description> {
+        let sockets = self.sockets.borrow();
+        let descriptions = sockets.iter().flat_map(ProcessSockets::descriptions);
+        descriptions
+            .map(|socket| (socket.descriptor, socket.origin, socket.has_file))
+            .collect()
+    }
+
+    /// Sets whether this process removes the files of its sockets in the end.
+    fn own_files(&self, is_owner: bool) {
+        if let Some(sockets) = &*self.sockets.borrow() {
+            sockets.own_files(is_owner);
+        }
     }
 
     /// The addresses that the server listens on.
@@ -212,6 +272,8 @@ impl Worker {
 
     /// Asks the server to shut down, as at a signal: at the first call in peace, at the second at once.
     fn shutdown(&self, py: Python<'_>) -> PyResult<()> {
+        // Nobody accepts here any more.
+        self.sockets.take();
         guest::enter(|| self.handle.shutdown());
         // The turn is not now: a task of the application may call this, and tasks do not run inside of each other.
         Host::schedule_turn(py)

@@ -48,6 +48,8 @@ mod flags;
 mod healthcheck;
 mod log;
 mod pid_file;
+#[cfg(unix)]
+mod process_sockets;
 mod serve;
 mod settings;
 #[cfg(unix)]
@@ -71,6 +73,8 @@ pub use callgate_cli::{AppWrapper, Start, parse, parse_from};
 pub use flags::Flags;
 pub use healthcheck::healthcheck;
 pub use log::log_filter;
+#[cfg(unix)]
+pub use process_sockets::{ProcessSockets, SocketDescription};
 pub use settings::SettingsCommand;
 
 /// The name of the command that asks whether a server is ready.

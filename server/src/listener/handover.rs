@@ -33,6 +33,19 @@ impl PassedSocket {
         })
     }
 
+    /// Returns a duplicate of the socket that this process has as this descriptor.
+    pub(crate) fn of_descriptor(
+        descriptor: i32,
+        origin: String,
+        file: Option<FileOwnership>,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            socket: inherited::duplicate(descriptor)?,
+            origin,
+            file,
+        })
+    }
+
     pub(crate) fn try_clone(&self) -> io::Result<Self> {
         Ok(Self {
             socket: self.socket.try_clone()?,

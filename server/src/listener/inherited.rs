@@ -22,7 +22,7 @@ pub(super) fn listen_on(number: i32, backlog: u32) -> io::Result<Listener> {
 
 /// Returns a duplicate of a descriptor, which programs that this process starts do not inherit.
 #[cfg(target_os = "linux")]
-fn duplicate(number: i32) -> io::Result<OwnedFd> {
+pub(super) fn duplicate(number: i32) -> io::Result<OwnedFd> {
     use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 
     if number == 0 {
@@ -34,7 +34,7 @@ fn duplicate(number: i32) -> io::Result<OwnedFd> {
 
 /// Returns a duplicate of a descriptor, which programs that this process starts do not inherit.
 #[cfg(not(target_os = "linux"))]
-fn duplicate(number: i32) -> io::Result<OwnedFd> {
+pub(super) fn duplicate(number: i32) -> io::Result<OwnedFd> {
     if number == 0 {
         return io::stdin().as_fd().try_clone_to_owned();
     }

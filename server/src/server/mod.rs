@@ -70,7 +70,7 @@ pub async fn serve(app: impl App, config: Config) -> Result<(), ServeError> {
 #[must_use = "a server does nothing until it serves"]
 pub struct Server {
     app: BoxApp,
-    config: Config,
+    pub(crate) config: Config,
     listeners: Vec<(Listener, Security)>,
     addresses: Vec<ListenAddr>,
     /// The address of each listener in the settings, and whether it is for cleartext; empty for a
@@ -81,7 +81,7 @@ pub struct Server {
     handle: ServerHandle,
     monitoring: Monitoring,
     /// What the server shares with its predecessor and its successor, if it can be replaced.
-    succession: Option<Arc<Succession>>,
+    pub(crate) succession: Option<Arc<Succession>>,
 }
 
 impl Server {

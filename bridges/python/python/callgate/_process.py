@@ -11,14 +11,13 @@ import sys
 import time
 from functools import partial
 
+from callgate import _systemd
 from callgate._application import Unloadable, load, look_in_app_dir, read_env_file
-from callgate._callgate import ServeError, Worker
+from callgate._callgate import ServeError
 from callgate._loop import loop_factory
 from callgate._server import configure_logging, handlers, serve
+from callgate._upgrade import STARTUP_FAILED, Process
 from callgate._watch import Watch
-
-# The exit status of a server that could not start, as of the command line in Rust.
-STARTUP_FAILED = 3
 
 # The longest and the shortest time in seconds before a worker that has ended early is replaced.
 LONGEST_PAUSE = 30.0
@@ -36,63 +35,53 @@ YOUNG_OBJECTS = 10_000
 log = logging.getLogger("callgate.error")
 
 
-def fail(text, status=STARTUP_FAILED):
-    """Writes an error, and returns the exit status."""
-    print(f"error: {text}", file=sys.stderr, flush=True)
-    return status
-
-
-def serve_in_processes(settings):
-    """Serves the application of the settings until a signal. Returns the exit status."""
+def serve_in_processes(settings, load_app=None):
+    """Serves the application of the settings, or that of this function, until a signal. Returns the exit status."""
+    process = Process(settings)
     try:
         if settings.env_file is not None:
             read_env_file(settings.env_file)
-        # The configuration of `logging` may name classes of the application.
-        look_in_app_dir(settings)
+        if load_app is None:
+            # The configuration of `logging` may name classes of the application.
+            look_in_app_dir(settings)
         configure_logging(settings)
     except (Unloadable, OSError, ValueError) as error:
-        return fail(error)
+        return process.fail(error)
     try:
-        with pid_file(settings.pid):
-            if settings.workers > 1 or settings.reload or settings.retires:
-                return Supervisor(settings, Worker(settings)).run()
-            return serve_here(settings, partial(load, settings))
+        if load_app is None and (settings.workers > 1 or settings.reload or settings.retires):
+            process.bind()
+            return Supervisor(process).run()
+        return serve_here(process, load_app or partial(load, settings))
     except ServeError as error:
-        return fail(*error.args)
-
-
-@contextlib.contextmanager
-def pid_file(path):
-    """Has a file with the number of this process, which others signal."""
-    if path is None:
-        yield
-        return
-    try:
-        path.write_text(f"{os.getpid()}\n")
-    except OSError as error:
-        raise ServeError(
-            f"cannot write {path}: {error.strerror} (--pid)", STARTUP_FAILED
-        ) from error
-    try:
-        yield
+        return process.fail(*error.args)
     finally:
-        path.unlink(missing_ok=True)
+        process.close()
 
 
-def serve_here(settings, load_app):
-    """Serves in this process until SIGINT or SIGTERM. Returns the exit status."""
+def serve_here(process, load_app):
+    """Serves in this process until SIGINT or SIGTERM, or until another takes its place. Returns the exit status."""
 
     def signals_of(worker):
+        def stop():
+            process.on_stopping()
+            worker.shutdown()
+
+        def look():
+            process.look(stop)
+            asyncio.get_running_loop().call_later(PERIOD, look)
+
+        look()
         # The first shuts the worker down in peace, the second at once.
-        return {signal.SIGINT: worker.shutdown, signal.SIGTERM: worker.shutdown}
+        return {signal.SIGINT: stop, signal.SIGTERM: stop, signal.SIGUSR2: process.upgrade}
 
-    return serve_until_signal(settings, load_app, partial(Worker, settings), signals_of)
+    status = serve_until_signal(process, load_app, process.bind, signals_of, process.on_ready)
+    process.on_stopping()
+    return status
 
 
-def serve_until_signal(
-    settings, load_app, bind, signals_of, on_ready=lambda: None, replaces_another=False
-):
+def serve_until_signal(process, load_app, bind, signals_of, on_ready, replaces_another=False):
     """Serves in this process until the worker is shut down. Returns the exit status."""
+    settings = process.settings
 
     async def main(app, worker):
         def ready():
@@ -101,7 +90,7 @@ def serve_until_signal(
             on_ready()
 
         with handlers(signals_of(worker)):
-            await serve(worker, app, ready, replaces_another)
+            await serve(worker, app, ready, replaces_another or process.has_predecessor)
 
     try:
         app = load_app()
@@ -109,9 +98,9 @@ def serve_until_signal(
         with asyncio.Runner(loop_factory=loop_factory(settings)) as runner:
             runner.run(main(app, worker))
     except Unloadable as error:
-        return fail(error)
+        return process.fail(error)
     except ServeError as error:
-        return fail(*error.args)
+        return process.fail(*error.args)
     if worker.has_threads:
         log.warning("a thread of the application goes on, and ends with the process")
         atexit.register(end_process, 0)
@@ -135,7 +124,7 @@ def tune_collector():
 class Child:
     """A worker as a process, as its supervisor sees it."""
 
-    def __init__(self, settings, worker, replaces_another):
+    def __init__(self, process, replaces_another):
         self.started = time.monotonic()
         self.heard = None
         self.is_ending = False
@@ -143,28 +132,28 @@ class Child:
         self.pid = os.fork()
         if self.pid == 0:
             os.close(self.reader)
-            os._exit(self.work(settings, worker, writer, replaces_another))
+            os._exit(self.work(process, writer, replaces_another))
         os.close(writer)
         os.set_blocking(self.reader, False)
 
-    def work(self, settings, worker, writer, replaces_another):
+    def work(self, process, writer, replaces_another):
         """Serves, in the child. Returns the exit status."""
         status = 1
         try:
             # A terminal and a manager of services may signal all processes. The supervisor decides what it means.
-            for number in (signal.SIGINT, signal.SIGHUP):
+            for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR2):
                 signal.signal(number, signal.SIG_IGN)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             status = serve_until_signal(
-                settings,
-                partial(load, settings),
-                lambda: worker,
+                process,
+                partial(load, process.settings),
+                lambda: process.worker,
                 signals_of_child,
                 partial(beat, writer),
                 replaces_another,
             )
         except SystemExit as exit:
-            status = exit.code if isinstance(exit.code, int) else fail(exit.code or "", 1)
+            status = exit.code if isinstance(exit.code, int) else process.fail(exit.code or "", 1)
         except BaseException:
             sys.excepthook(*sys.exc_info())
         finally:
@@ -227,24 +216,26 @@ def beat(writer):
 # The signal by which the supervisor has a worker end at once.
 STOP_AT_ONCE = signal.SIGQUIT
 
-SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD}
+SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2, signal.SIGCHLD}
 
 
 class Supervisor:
     """Keeps workers running that share their sockets.
 
     A worker that dies is replaced, after a pause that grows while it dies early. At SIGHUP, and at a change with `--reload`,
-    each worker is replaced by one that has started before the old one stops. SIGINT and SIGTERM are passed on.
+    each worker is replaced by one that has started before the old one stops. SIGINT and SIGTERM are passed on. SIGUSR2
+    replaces the supervisor with its workers.
     """
 
-    def __init__(self, settings, worker):
-        self.settings = settings
-        self.worker = worker
+    def __init__(self, process):
+        self.process = process
+        self.settings = settings = process.settings
         self.children = []
         self.leaving = []
         self.pause = 0.0
         self.not_before = 0.0
         self.is_stopping = False
+        self.is_replacing = False
         self.has_served = False
         self.status = 0
         self.watch = Watch(settings) if settings.reload else None
@@ -259,6 +250,7 @@ class Supervisor:
                 self.on_signal(received.si_signo)
             self.reap()
             self.look_after()
+            self.process.look(self.stop)
             if not self.is_stopping:
                 if self.watch is not None and (changed := self.watch.changed()):
                     log.info("%s has changed: the workers are replaced", changed)
@@ -268,13 +260,25 @@ class Supervisor:
 
     def on_signal(self, number):
         if number in (signal.SIGINT, signal.SIGTERM):
-            how = STOP_AT_ONCE if self.is_stopping else signal.SIGTERM
-            self.is_stopping = True
-            for child in self.children + self.leaving:
-                child.signal(how)
+            self.stop()
         elif number == signal.SIGHUP and not self.is_stopping:
             log.info("the workers are replaced, as SIGHUP asks")
+            _systemd.notify_reloading()
+            self.is_replacing = True
             self.replace_all()
+        elif number == signal.SIGUSR2 and self.watch is None:
+            self.process.upgrade()
+        elif number == signal.SIGUSR2 and not self.is_stopping:
+            log.info("the workers are replaced, as SIGUSR2 asks")
+            self.replace_all()
+
+    def stop(self):
+        """Has the workers stop: at the first call in peace, at the second at once."""
+        how = STOP_AT_ONCE if self.is_stopping else signal.SIGTERM
+        self.is_stopping = True
+        self.process.on_stopping()
+        for child in self.children + self.leaving:
+            child.signal(how)
 
     def replace_all(self):
         """Has new workers take the place of those that serve. An old one stops when a new one is ready."""
@@ -288,7 +292,7 @@ class Supervisor:
 
     def start_missing(self):
         while len(self.children) < self.settings.workers and time.monotonic() >= self.not_before:
-            self.children.append(Child(self.settings, self.worker, self.has_served))
+            self.children.append(Child(self.process, self.has_served))
 
     def reap(self):
         """Takes note of the workers that have ended."""
@@ -299,6 +303,8 @@ class Supervisor:
                 return
             if pid == 0:
                 return
+            if self.process.is_successor(pid):
+                self.process.on_end_of_successor(state)
             for children in (self.children, self.leaving):
                 for child in [child for child in children if child.pid == pid]:
                     children.remove(child)
@@ -324,10 +330,8 @@ class Supervisor:
             and self.watch is None
         ):
             # No worker has ever started: another attempt would fail as well.
-            self.is_stopping = True
             self.status = code
-            for other in self.children + self.leaving:
-                other.signal(signal.SIGTERM)
+            self.stop()
             return
         if self.watch is not None and not child.is_ready:
             log.error(
@@ -347,16 +351,29 @@ class Supervisor:
         )
 
     def look_after(self):
-        """Hears the workers, stops those that others have replaced, and ends those that make no progress."""
+        """Hears the workers, and ends those that others have replaced and those that make no progress."""
         for child in self.children + self.leaving:
             child.listen()
         ready = sum(child.is_ready for child in self.children)
         self.has_served |= ready > 0
-        if ready == self.settings.workers:
+        if ready == self.settings.workers and not self.is_stopping:
+            self.on_all_ready()
             for child in self.leaving:
                 if not child.is_ending:
                     child.is_ending = True
                     child.signal(signal.SIGTERM)
+        self.end_those_without_progress()
+
+    def on_all_ready(self):
+        """Tells that all workers serve, at first and after they were replaced."""
+        if not self.process.is_ready:
+            self.process.on_ready()
+        elif self.is_replacing:
+            _systemd.notify_ready()
+        self.is_replacing = False
+
+    def end_those_without_progress(self):
+        """Ends the workers whose event loop makes no progress."""
         limit = self.settings.timeout_worker_healthcheck
         if limit <= 0:
             return

@@ -150,7 +150,7 @@ def run(app, **settings):
     The application is an object, or its name as `module:attribute`, which `workers` and `reload` need. Ends the program by
     `SystemExit` when the server cannot start.
     """
-    from callgate._process import serve_here, serve_in_processes
+    from callgate._process import serve_in_processes
 
     name = app if isinstance(app, str) else "-"
     parsed = Settings([name, *arguments_of(settings)])
@@ -161,7 +161,6 @@ def run(app, **settings):
             "`workers` and `reload` need the name of the application: run('main:app', ...)"
         )
     else:
-        configure_logging(parsed)
-        status = serve_here(parsed, partial(of_interface, app, parsed))
+        status = serve_in_processes(parsed, partial(of_interface, app, parsed))
     if status != 0:
         raise SystemExit(status)
