@@ -89,8 +89,8 @@ def test_a_flag_that_is_not_for_python_is_told(servers, flags, remedy):
 def test_the_number_of_the_process_and_the_log_are_in_files(serve, tmp_path):
     pid, log = tmp_path / "pid", tmp_path / "log"
     server = serve("raw_http:app", "--pid", str(pid), "--log-file", str(log), "--access-log")
-    assert pid.read_text() == f"{server.process.pid}\n"
     server.client.get("/hello")
+    assert pid.read_text() == f"{server.process.pid}\n"
     server.stop()
     assert not pid.exists()
     assert "Callgate has stopped" in log.read_text()
