@@ -38,7 +38,7 @@ struct Flags {
     /// The number of rounds
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=50))]
     rounds: u32,
-    /// Measure only this; may be repeated
+    /// Measure only this; may be repeated. A work of Python needs `--wheel`
     #[arg(long, value_parser = names())]
     only: Vec<String>,
     /// Measure for half a second, in two rounds
@@ -94,6 +94,27 @@ impl Flags {
         }
     }
 
+    /// Returns why a work of `--only` is not measured, if one is not.
+    fn unmeasured(&self) -> Option<String> {
+        let in_python = |name: &str| python::names().any(|work| work == name);
+        let in_rust = |name: &str| {
+            let mut works = WORKS.iter().map(|work| work.name).chain([IDLE]);
+            works.any(|work| work == name) || channels::names().any(|work| work == name)
+        };
+        let (is_measured, remedy): (&dyn Fn(&str) -> bool, _) = match self.wheel {
+            Some(_) => (
+                &in_python,
+                "leave out --wheel, or --python of cargo xtask bench",
+            ),
+            None => (
+                &in_rust,
+                "give --wheel PYTHON, or cargo xtask bench --python",
+            ),
+        };
+        let name = self.only.iter().find(|name| !is_measured(name))?;
+        Some(format!("--only {name} is not measured here: {remedy}"))
+    }
+
     /// Returns the directory of the report.
     fn directory<'a>(&self, place: &'a Place) -> &'a Path {
         if self.is_full() {
@@ -129,6 +150,10 @@ fn main() -> ExitCode {
     let mut flags = Flags::parse();
     if flags.quick {
         (flags.seconds, flags.rounds) = (0.5, 2);
+    }
+    if let Some(reason) = flags.unmeasured() {
+        eprintln!("error: {reason}");
+        return ExitCode::from(2);
     }
     match run(&flags) {
         Ok(()) => ExitCode::SUCCESS,
@@ -351,4 +376,27 @@ fn bind_to(cores: &str) -> bool {
         .args(["--all-tasks", "--pid", "--cpu-list", cores, &own])
         .output();
     output.is_ok_and(|output| output.status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_work_that_is_not_measured_is_an_error() {
+        let reason = |args: &[&str]| {
+            let args = ["side-by-side"].iter().chain(args);
+            Flags::parse_from(args).unmeasured()
+        };
+        let python = ["--wheel", "python3"];
+        for work in ["hello", IDLE, "group-1k"] {
+            assert_eq!(reason(&["--only", work]), None, "{work}");
+        }
+        assert_eq!(reason(&["--only", "hello", "--wheel", "python3"]), None);
+        assert_eq!(reason(&python), None);
+        let in_python = reason(&["--only", "hello", "--only", "fastapi-json"]).unwrap();
+        assert!(in_python.contains("--only fastapi-json"), "{in_python}");
+        let in_rust = reason(&["--only", IDLE, "--wheel", "python3"]).unwrap();
+        assert!(in_rust.contains("--only idle"), "{in_rust}");
+    }
 }

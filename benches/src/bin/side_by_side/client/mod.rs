@@ -129,10 +129,25 @@ impl Progress {
     }
 }
 
-fn begin(traffic: Traffic, server: &Running) -> (Connections, Progress) {
+/// Starts this many connections in the current runtime, each with what `connection` returns for its number.
+pub(crate) fn start<F>(
+    connections: usize,
+    connection: impl Fn(usize, Progress) -> F,
+) -> (Connections, Progress)
+where
+    F: Future<Output = io::Result<Infallible>> + Send + 'static,
+{
+    let progress = Progress::new(connections);
     let mut tasks = Connections::new();
+    for number in 0..connections {
+        tasks.spawn(connection(number, progress.clone()));
+    }
+    (tasks, progress)
+}
+
+fn begin(traffic: Traffic, server: &Running) -> (Connections, Progress) {
     let address = server.http1();
-    let progress = match traffic {
+    match traffic {
         Traffic::Requests {
             path,
             content,
@@ -140,55 +155,35 @@ fn begin(traffic: Traffic, server: &Running) -> (Connections, Progress) {
             connections,
             pipelined,
         } => {
-            let progress = Progress::new(connections);
             let request = http1::request(path, content);
-            for _ in 0..connections {
-                let (request, progress) = (request.clone(), progress.clone());
-                tasks.spawn(http1::repeat(
-                    address, request, response, pipelined, progress,
-                ));
-            }
-            progress
+            start(connections, |_, progress| {
+                http1::repeat(address, request.clone(), response, pipelined, progress)
+            })
         }
-        Traffic::Connections { concurrent } => {
-            let progress = Progress::new(concurrent);
-            for _ in 0..concurrent {
-                tasks.spawn(http1::reconnect(address, progress.clone()));
-            }
-            progress
-        }
+        Traffic::Connections { concurrent } => start(concurrent, |_, progress| {
+            http1::reconnect(address, progress)
+        }),
         Traffic::Streams {
             connections,
             streams,
-        } => {
-            let progress = Progress::new(connections);
-            for _ in 0..connections {
-                tasks.spawn(http2::repeat(server.http2(), streams, progress.clone()));
-            }
-            progress
-        }
+        } => start(connections, |_, progress| {
+            http2::repeat(server.http2(), streams, progress)
+        }),
         Traffic::Messages {
             size,
             connections,
             is_compressed,
         } => {
-            let progress = Progress::new(connections);
-            for _ in 0..connections {
-                let messages = Messages {
-                    size,
-                    is_compressed,
-                };
-                tasks.spawn(websocket::echo(address, messages, progress.clone()));
-            }
-            progress
+            let messages = Messages {
+                size,
+                is_compressed,
+            };
+            start(connections, |_, progress| {
+                websocket::echo(address, messages, progress)
+            })
         }
-        Traffic::Broadcast { members } => {
-            let progress = Progress::new(members);
-            websocket::broadcast(&mut tasks, address, members, &progress);
-            progress
-        }
-    };
-    (tasks, progress)
+        Traffic::Broadcast { members } => websocket::broadcast(address, members),
+    }
 }
 
 pub(crate) async fn connect(address: SocketAddr) -> io::Result<TcpStream> {

@@ -13,7 +13,7 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::Notify;
 
 use super::http1::{Answer, repeat_on};
-use super::{Connections, Progress, connect, unexpected};
+use super::{Connections, Progress, connect, start, unexpected};
 
 /// What is sent over a WebSocket.
 #[derive(Clone, Copy, Debug)]
@@ -149,21 +149,16 @@ pub(super) async fn echo(
 }
 
 /// Opens `members` WebSockets. The first sends a message as soon as all have the one before.
-pub(super) fn broadcast(
-    tasks: &mut Connections,
-    address: SocketAddr,
-    members: usize,
-    progress: &Progress,
-) {
+pub(super) fn broadcast(address: SocketAddr, members: usize) -> (Connections, Progress) {
     let length = 2 + MESSAGE.size;
     let deliveries = Arc::new(Deliveries {
         round: (members * length) as u64,
         bytes: AtomicU64::new(0),
         complete: Notify::new(),
     });
-    for member in 0..members {
-        let (deliveries, progress) = (deliveries.clone(), progress.clone());
-        tasks.spawn(async move {
+    start(members, |member, progress| {
+        let deliveries = deliveries.clone();
+        async move {
             let (mut stream, _) = open(address, "/broadcast", false).await?;
             progress.all_ready().await;
             let (mut reader, mut writer) = stream.split();
@@ -175,8 +170,8 @@ pub(super) fn broadcast(
                 failed = deliveries.publish(&mut writer, &progress, members) => failed,
                 failed = receive => failed,
             }
-        });
-    }
+        }
+    })
 }
 
 /// The message of a broadcast, whose frame has a head of two bytes.

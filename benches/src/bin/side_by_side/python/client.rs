@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 
 use super::work::{Answer, Traffic};
 use crate::client::websocket::{TEXT, client_frame, handshake};
-use crate::client::{Connections, Progress, connect, http2, unexpected};
+use crate::client::{Connections, Progress, connect, http2, start, unexpected};
 
 /// The number of the rows of `brands.py`.
 const BRANDS: usize = 20;
@@ -51,28 +51,20 @@ pub(super) fn trusting(certificate: CertificateDer<'static>) -> io::Result<TlsCo
 
 /// Starts the connections of a work in the current runtime.
 pub(super) fn begin(traffic: Traffic, target: &Target) -> (Connections, Progress) {
-    let mut tasks = Connections::new();
-    let progress = match traffic {
+    match traffic {
         Traffic::Requests { connections, .. } | Traffic::Messages { connections, .. } => {
-            let progress = Progress::new(connections);
-            for _ in 0..connections {
-                tasks.spawn(repeat(target.clone(), traffic, progress.clone()));
-            }
-            progress
+            start(connections, |_, progress| {
+                repeat(target.clone(), traffic, progress)
+            })
         }
         Traffic::Streams {
             connections,
             streams,
-        } => {
-            let progress = Progress::new(connections);
-            for _ in 0..connections {
-                tasks.spawn(http2::repeat(target.address, streams, progress.clone()));
-            }
-            progress
-        }
+        } => start(connections, |_, progress| {
+            http2::repeat(target.address, streams, progress)
+        }),
         Traffic::IdleWebSockets(_) => unreachable!("idle WebSockets are no load"),
-    };
-    (tasks, progress)
+    }
 }
 
 /// What a connection does again and again.
