@@ -135,11 +135,18 @@ pub fn fail(status: u8, reason: impl Display) -> ExitCode {
     ExitCode::from(status)
 }
 
-/// Returns whether text written to `output` is to be coloured: `output` is a terminal, and `NO_COLOR`
-/// is unset or empty (<https://no-color.org>).
+/// Returns whether text written to `output` is to be coloured: `output` is a terminal, and colours are
+/// [permitted](permits_colour).
 #[must_use]
 pub fn is_coloured(output: &impl IsTerminal) -> bool {
-    output.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    output.is_terminal() && permits_colour()
+}
+
+/// Returns whether text on a terminal is to be coloured: `NO_COLOR` is unset or empty
+/// (<https://no-color.org>).
+#[must_use]
+pub fn permits_colour() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use callgate_inspector::InspectFlags;
 use callgate_server::cli::Flags;
 use callgate_server::config::{LogFormat, LogTime};
 use callgate_server::{Config, LifespanMode};
-use clap::{ArgAction, CommandFactory as _, Parser};
+use clap::{Arg, ArgAction, CommandFactory as _, Parser};
 use pyo3::exceptions::PySystemExit;
 use pyo3::prelude::*;
 use tracing::level_filters::LevelFilter;
@@ -23,6 +23,7 @@ use crate::asgi::Offer;
 /// Serves an application in Python over HTTP/1.1, HTTP/2 and WebSocket
 #[derive(Debug, Parser)]
 #[command(name = "callgate", version)]
+#[command(mut_args(switch))]
 #[command(mut_arg("threads", |arg| arg.hide(true)))]
 #[command(mut_arg("log_format", |arg| arg.hide(true)))]
 #[command(mut_arg("log_time", |arg| arg.hide(true)))]
@@ -39,6 +40,23 @@ struct Arguments {
     checks: Checks,
     #[command(flatten)]
     server: Flags,
+}
+
+/// The flags of Python that need no value.
+const SWITCHES: [&str; 3] = ["factory", "http_shutdown", "use_colors"];
+
+/// Has a flag that needs no value take `true` and `false` as well, as its variable does.
+fn switch(arg: Arg) -> Arg {
+    if !SWITCHES.contains(&arg.get_id().as_str()) {
+        return arg;
+    }
+    arg.action(ArgAction::Set)
+        .value_name("BOOLEAN")
+        .num_args(0..=1)
+        .require_equals(true)
+        .default_missing_value("true")
+        .hide_default_value(true)
+        .hide_possible_values(true)
 }
 
 /// Flags that put something around the application.
@@ -67,7 +85,7 @@ impl Checks {
 #[command(next_help_heading = "Python")]
 struct PythonFlags {
     /// Call the attribute, without arguments, to get the application
-    #[arg(long, env = "CALLGATE_FACTORY", value_name = "BOOLEAN", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, hide_possible_values = true, action = ArgAction::Set)]
+    #[arg(long, env = "CALLGATE_FACTORY", default_value = "false")]
     factory: bool,
     /// Look for the module in this folder first
     #[arg(
@@ -95,7 +113,7 @@ struct PythonFlags {
     #[arg(long, value_name = "MODE", default_value = "tuned", value_parser = ["tuned", "python"], env = "CALLGATE_GC")]
     gc: String,
     /// Tell an application that streams by the event `http.shutdown`, which ASGI does not have, that the server shuts down
-    #[arg(long, env = "CALLGATE_HTTP_SHUTDOWN", value_name = "BOOLEAN", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, hide_possible_values = true, action = ArgAction::Set)]
+    #[arg(long, env = "CALLGATE_HTTP_SHUTDOWN", default_value = "false")]
     http_shutdown: bool,
     /// The number of processes that serve
     #[arg(
@@ -135,7 +153,7 @@ struct PythonFlags {
     #[arg(long, value_name = "FILE", env = "CALLGATE_ENV_FILE")]
     env_file: Option<PathBuf>,
     /// Show the levels of the log in colours, or do not (`--no-use-colors`); without either, on a terminal unless `NO_COLOR` is set
-    #[arg(long, env = "CALLGATE_USE_COLORS", value_name = "BOOLEAN", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true, overrides_with = "no_use_colors", action = ArgAction::Set)]
+    #[arg(long, env = "CALLGATE_USE_COLORS", overrides_with = "no_use_colors")]
     use_colors: Option<bool>,
     #[arg(long, hide = true, overrides_with = "use_colors")]
     no_use_colors: bool,
@@ -237,13 +255,11 @@ impl Settings {
         self.python.factory
     }
 
-    /// Whether the log has colours; `None` where the terminal decides.
-    #[getter]
-    fn use_colors(&self) -> Option<bool> {
-        match self.python.no_use_colors {
-            true => Some(false),
-            false => self.python.use_colors,
-        }
+    /// Returns whether a log has colours that is written to a terminal, or elsewhere.
+    fn has_colours(&self, is_terminal: bool) -> bool {
+        let is_asked_for = self.python.use_colors;
+        !self.python.no_use_colors
+            && is_asked_for.unwrap_or_else(|| is_terminal && callgate_cli::permits_colour())
     }
 
     #[getter]

@@ -6,7 +6,6 @@ import copy
 import logging
 import logging.config
 import logging.handlers
-import os
 from functools import partial
 
 from callgate import _callgate
@@ -64,7 +63,8 @@ def configure_logging(settings):
             handler = logging.handlers.WatchedFileHandler(settings.log_file)
         else:
             handler = logging.StreamHandler()
-        formatter = ColouredFormatter if has_colours(settings, handler) else logging.Formatter
+        is_coloured = settings.has_colours(handler.stream.isatty())
+        formatter = ColouredFormatter if is_coloured else logging.Formatter
         handler.setFormatter(formatter("%(asctime)s %(levelname)s %(message)s"))
         logger.addHandler(handler)
         logger.setLevel(settings.log_level)
@@ -87,13 +87,6 @@ class ColouredFormatter(logging.Formatter):
         colour = self.colours.get(record.levelno, "0")
         record.levelname = f"\033[{colour}m{record.levelname}\033[0m"
         return super().formatMessage(record)
-
-
-def has_colours(settings, handler):
-    """Returns whether what this handler writes has colours."""
-    if settings.use_colors is not None:
-        return settings.use_colors
-    return handler.stream.isatty() and not os.environ.get("NO_COLOR")
 
 
 def arguments_of(settings):
