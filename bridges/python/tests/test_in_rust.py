@@ -5,22 +5,25 @@
 
 import os
 import signal
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import SERVER, TcpServer, free_port
+from conftest import PATIENCE, SERVER, TcpServer, free_port
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
 pytestmark = pytest.mark.skipif(SERVER != "callgate", reason="the program has its own server")
 
 
 @pytest.fixture
-def start():
+def program():
+    return os.environ.get("CALLGATE_TEST_EXAMPLE") or pytest.skip("no CALLGATE_TEST_EXAMPLE")
+
+
+@pytest.fixture
+def start(program):
     """Starts the program, and returns it when it serves."""
-    program = os.environ.get("CALLGATE_TEST_EXAMPLE")
-    if not program:
-        pytest.skip("no CALLGATE_TEST_EXAMPLE")
     running = []
 
     def start(*flags):
@@ -36,6 +39,24 @@ def start():
         if server.process.poll() is None:
             server.stop()
         server.client.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "text"),
+    [
+        (["--help"], 0, "--bind"),
+        (["config"], 0, "[listen]"),
+        (["--no-such-flag"], 2, "--no-such-flag"),
+        ([], 1, "VIRTUAL_ENV"),
+    ],
+)
+def test_python_is_loaded_to_serve_and_for_nothing_else(program, arguments, status, text):
+    environment = os.environ | {"VIRTUAL_ENV": "/no/environment"}
+    ended = subprocess.run(
+        [program, *arguments], env=environment, capture_output=True, text=True, timeout=PATIENCE
+    )
+    assert ended.returncode == status
+    assert text in ended.stdout + ended.stderr
 
 
 def test_both_parts_are_served_with_the_state_of_their_lifespans(start):

@@ -58,6 +58,7 @@ mod systemd;
 mod upgrade;
 
 use std::ffi::OsString;
+use std::fmt;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
@@ -157,17 +158,55 @@ pub fn run(app: impl App, flags: Flags) -> ExitCode {
 #[derive(Debug)]
 #[must_use = "a program does nothing until it runs"]
 pub struct Program {
-    app: BoxApp,
+    load: Load,
     monitoring: Monitoring,
     flag_sets: Vec<FlagSet>,
     wrappers: Vec<Box<dyn AppWrapper>>,
 }
 
+/// What returns the application of a program.
+struct Load(Box<dyn FnOnce() -> Result<BoxApp, ExitCode>>);
+
+impl fmt::Debug for Load {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Load").finish_non_exhaustive()
+    }
+}
+
 impl Program {
     /// Creates a program that serves `app`.
     pub fn new(app: impl App) -> Self {
+        Self::load(|| Ok(app))
+    }
+
+    /// Creates a program that serves the application that `load` returns, or ends with the status that it returns.
+    ///
+    /// The program calls `load` when it is to serve, and not for `--help` or for a command line that is wrong. The log
+    /// has begun then. `load` itself tells why there is no application.
+    ///
+    /// ```no_run
+    /// use std::process::ExitCode;
+    ///
+    /// use callgate_server::cli::Program;
+    /// # use callgate::{AppError, Receiver, Scope, Sender};
+    /// # async fn app(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
+    /// #     Err(AppError::Unsupported)
+    /// # }
+    ///
+    /// fn main() -> ExitCode {
+    ///     Program::load(|| {
+    ///         let Ok(_key) = std::fs::read("key") else {
+    ///             eprintln!("error: there is no file `key`");
+    ///             return Err(ExitCode::FAILURE);
+    ///         };
+    ///         Ok(app)
+    ///     })
+    ///     .main()
+    /// }
+    /// ```
+    pub fn load<A: App>(load: impl FnOnce() -> Result<A, ExitCode> + 'static) -> Self {
         Self {
-            app: BoxApp::new(app),
+            load: Load(Box::new(|| load().map(BoxApp::new))),
             monitoring: Monitoring::new(),
             flag_sets: Vec::new(),
             wrappers: Vec::new(),
@@ -219,7 +258,14 @@ impl Program {
             Ok(log) => log,
             Err(error) => return fail(error.exit_status(), describe(&error)),
         };
-        let server = Server::new(self.app)
+        let app = match (self.load.0)() {
+            Ok(app) => app,
+            Err(status) => {
+                log.finish();
+                return status;
+            }
+        };
+        let server = Server::new(app)
             .config(config.clone())
             .monitoring(self.monitoring);
         let result = serve::serve(server, &mut self.wrappers, &config, &log);

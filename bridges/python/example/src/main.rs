@@ -6,7 +6,8 @@ use std::time::Instant;
 use axum::Router;
 use axum::routing::{get, post};
 use callgate::AppError;
-use callgate_python::{AsgiApp, Loader};
+use callgate_python::Loader;
+use callgate_server::cli::Program;
 use callgate_toolkit::lifespan::with_resource;
 use callgate_toolkit::mount::Mounts;
 use callgate_tower::{Resource, ServiceApp};
@@ -37,15 +38,17 @@ fn rust() -> Router {
         .route("/length", post(length))
 }
 
-fn main() -> ExitCode {
+fn load() -> Result<Mounts, ExitCode> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/python");
-    let python: AsgiApp = match Loader::new("main:app").app_dir(folder).load() {
-        Ok(app) => app,
-        Err(error) => {
-            eprintln!("error: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
+    let python = Loader::new("main:app").app_dir(folder).load();
+    let python = python.map_err(|error| {
+        eprintln!("error: {error}");
+        ExitCode::FAILURE
+    })?;
     let rust = with_resource(ServiceApp::new(rust()), open, close);
-    callgate_server::cli::main(Mounts::new().mount("/rust", rust).mount("", python))
+    Ok(Mounts::new().mount("/rust", rust).mount("", python))
+}
+
+fn main() -> ExitCode {
+    Program::load(load).main()
 }
