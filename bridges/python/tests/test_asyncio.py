@@ -188,3 +188,30 @@ def test_content_and_answers_while_the_loop_is_busy(server, connection):
             )
             assert response.body in (b"x", b"x!")
         assert busy.result() == "done"
+
+
+# The first step of a call.
+
+
+@pytest.mark.uvicorn_fails("has the loop begin each call")
+def test_a_call_that_does_not_wait_does_not_go_through_the_queue_of_the_loop(serve, journal, key):
+    server = serve("first_step:counted")
+    with Connection(server) as connection:
+        counts = []
+        for path in ["/"] * 5 + ["/waits", "/"]:
+            connection.ask(get(f"{path}?{key}"))
+            counts.append(journal.next(key))
+    # The call that waits goes on by the queue, and so comes its end.
+    assert counts == [0, 0, 0, 0, 0, 1, 2]
+
+
+@pytest.mark.uvicorn_fails("asyncio has no call begin inside of another one")
+def test_a_call_may_begin_while_another_one_runs_the_loop(servers, journal, key):
+    # uvloop has no way to run a loop inside of itself.
+    servers.loop = "asyncio"
+    server = servers.serve("first_step:nested")
+    with Connection(server) as outer, Connection(server) as inner:
+        outer.send(get(f"/outer?{key}"))
+        assert journal.next(key) == "begun"
+        assert inner.ask(get("/")).body == b"hello"
+        assert outer.read_response().body == b"hello"

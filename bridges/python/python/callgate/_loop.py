@@ -37,9 +37,12 @@ class Parts:
         self.event_loop = event_loop
         self.task_keywords = {"loop": event_loop}
         self.turn_keywords = {"context": contextvars.copy_context()}
+        # A call that does not wait ends in the first step of its task, which is taken at once.
+        self.first_step = None
         if sys.version_info >= (3, 12):
-            # A call that does not wait ends in its first step.
             self.task_keywords["eager_start"] = True
+        elif hasattr(event_loop, "__dict__"):
+            self.first_step = vars(event_loop), asyncio.tasks._current_tasks
 
     @staticmethod
     async def as_coroutine(awaitable):

@@ -13,6 +13,7 @@ use super::call::Call;
 use super::cancelled::Cancelled;
 use super::resumer::Resumer;
 use super::scope::Scopes;
+use super::tasks::Tasks;
 
 /// An application in Python, on the thread of its event loop.
 #[derive(Debug)]
@@ -36,9 +37,7 @@ pub(crate) struct Interpreter {
     /// Wraps an awaitable that is no coroutine in one.
     pub(super) as_coroutine: Py<PyAny>,
     pub(super) coroutine_type: Py<PyAny>,
-    pub(super) task_type: Py<PyAny>,
-    /// The keywords with which a task is created.
-    pub(super) task_keywords: Py<PyDict>,
+    pub(super) tasks: Tasks,
     /// `loop.call_soon`.
     pub(super) call_soon: Py<PyAny>,
     /// The keywords of `call_soon` for a turn: the context of the server, which calls begin with a copy of.
@@ -67,6 +66,7 @@ pub(crate) struct Parts {
     coroutine_type: Py<PyAny>,
     task_type: Py<PyAny>,
     task_keywords: Py<PyDict>,
+    first_step: Option<(Py<PyDict>, Py<PyDict>)>,
     event_loop: Py<PyAny>,
     log_exception: Py<PyAny>,
     strip: Py<PyAny>,
@@ -81,12 +81,18 @@ impl LoopApp {
         resumer: Arc<Resumer>,
         offer: Offer,
     ) -> PyResult<Self> {
+        let tasks = Tasks::new(
+            py,
+            parts.task_type,
+            parts.task_keywords,
+            &parts.event_loop,
+            parts.first_step,
+        )?;
         Ok(Self(Arc::new(Interpreter {
             app: parts.app,
             as_coroutine: parts.as_coroutine,
             coroutine_type: parts.coroutine_type,
-            task_type: parts.task_type,
-            task_keywords: parts.task_keywords,
+            tasks,
             call_soon: parts.event_loop.getattr(py, "call_soon")?,
             turn_keywords: parts.turn_keywords,
             offer,

@@ -11,7 +11,8 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::call::{Call, SendOutcome};
+use super::call::Call;
+use super::channel::SendOutcome;
 
 /// A `receive` or a `send` as a coroutine, so that it can be awaited and can be made a task.
 #[derive(Debug)]

@@ -1,24 +1,19 @@
-//! One call of the application: its task, its `receive` and its `send`.
+//! One call of the application: its task, from its first step to its end.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Context, Poll, Wake, Waker, ready};
+use std::task::{Context, Poll, Wake as _, Waker};
 
-use callgate::{
-    AppError, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent, SendProgress, Sender,
-};
-use callgate_drive::task;
+use callgate::{AppError, Channel, Receiver, Scope, SendError, Sender};
 use pyo3::exceptions::asyncio::CancelledError;
-use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyRuntimeError, PySystemExit};
+use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PySystemExit};
 use pyo3::prelude::*;
 use pyo3::{create_exception, intern};
 
 use super::app::Interpreter;
-use super::awaitable::{SendStep, Waiter};
+use super::awaitable::Waiter;
 use super::callables::{Ended, Receive, Send};
-use super::cancelled::PATIENCE;
-use super::event;
 use super::exception::Exception;
 use crate::guest;
 
@@ -32,9 +27,9 @@ create_exception!(
 /// A call of the application.
 #[derive(Debug)]
 pub(crate) struct Call {
-    interpreter: Arc<Interpreter>,
-    kind: Kind,
-    is_queued: AtomicBool,
+    pub(super) interpreter: Arc<Interpreter>,
+    pub(super) kind: Kind,
+    pub(super) is_queued: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -46,29 +41,29 @@ pub(super) enum Kind {
     Unknown,
 }
 
-struct State {
+pub(super) struct State {
     /// `None` once the call is over.
-    channels: Option<Channels>,
+    pub(super) channels: Option<Channels>,
     task: Option<Py<PyAny>>,
-    receives: VecDeque<Py<Waiter>>,
-    sends: VecDeque<Py<Waiter>>,
+    pub(super) receives: VecDeque<Py<Waiter>>,
+    pub(super) sends: VecDeque<Py<Waiter>>,
     end: Option<Result<(), AppError>>,
     end_waker: Option<Waker>,
-    has_received: bool,
-    has_sent: bool,
+    pub(super) has_received: bool,
+    pub(super) has_sent: bool,
     /// Whether the application has sent its whole response.
-    has_completed: bool,
-    has_started: bool,
-    has_trailers: bool,
+    pub(super) has_completed: bool,
+    pub(super) has_started: bool,
+    pub(super) has_trailers: bool,
     is_cancelled: bool,
     /// Whether the lifespan is to shut down, once no task is left that was cancelled.
-    is_shutting_down: bool,
+    pub(super) is_shutting_down: bool,
 }
 
 #[derive(Clone)]
-struct Channels {
-    receiver: Arc<dyn Channel>,
-    sender: Arc<dyn Channel>,
+pub(super) struct Channels {
+    pub(super) receiver: Arc<dyn Channel>,
+    pub(super) sender: Arc<dyn Channel>,
 }
 
 impl std::fmt::Debug for State {
@@ -77,21 +72,6 @@ impl std::fmt::Debug for State {
             .field("end", &self.end)
             .finish_non_exhaustive()
     }
-}
-
-/// What a send of the application has come to.
-pub(super) enum SendOutcome {
-    Done,
-    /// The client is gone.
-    Ignored,
-    Waits(Py<Waiter>),
-}
-
-/// What a send has come to.
-enum Sent {
-    Done,
-    Failed(SendError),
-    Waiting(SendStep),
 }
 
 impl Call {
@@ -132,7 +112,7 @@ impl Call {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no panic under this lock")
     }
 
@@ -159,11 +139,7 @@ impl Call {
         if !coroutine.get_type().is(&interpreter.coroutine_type) {
             coroutine = interpreter.as_coroutine.bind(py).call1((coroutine,))?;
         }
-        let keywords = interpreter.task_keywords.bind(py);
-        let task = interpreter
-            .task_type
-            .bind(py)
-            .call((coroutine,), Some(keywords))?;
+        let task = interpreter.tasks.start(coroutine)?;
         // It may have ended in its first step.
         if task.call_method0(intern!(py, "done"))?.is_truthy()? {
             self.end_of_task(&task);
@@ -298,198 +274,6 @@ impl Call {
         }
     }
 
-    /// Returns whether the channel may have something for those who wait.
-    pub(super) fn is_queued(&self) -> bool {
-        self.is_queued.load(Ordering::Acquire)
-    }
-
-    /// Goes on with those who wait, as far as the channel has something for them.
-    pub(super) fn resume(self: &Arc<Self>, py: Python<'_>) {
-        self.is_queued.store(false, Ordering::Release);
-        while let Some(waiter) = self.first(|state| &state.receives, py) {
-            match self.poll_receive(py) {
-                Poll::Ready(event) => {
-                    self.forget(|state| &mut state.receives, &waiter);
-                    waiter.get().complete(py, &waiter, event);
-                }
-                Poll::Pending => break,
-            }
-        }
-        while let Some(waiter) = self.first(|state| &state.sends, py) {
-            let Some(step) = waiter.get().take_step() else {
-                self.forget(|state| &mut state.sends, &waiter);
-                continue;
-            };
-            match self.poll_send(step) {
-                Sent::Waiting(step) => {
-                    waiter.get().set_step(step);
-                    break;
-                }
-                sent => {
-                    let outcome = match sent {
-                        Sent::Failed(error) if !self.ignores(&error) => Err(raised(error)),
-                        _ => Ok(py.None()),
-                    };
-                    self.forget(|state| &mut state.sends, &waiter);
-                    waiter.get().complete(py, &waiter, outcome);
-                }
-            }
-        }
-    }
-
-    fn first(
-        &self,
-        queue: fn(&State) -> &VecDeque<Py<Waiter>>,
-        py: Python<'_>,
-    ) -> Option<Py<Waiter>> {
-        queue(&self.lock())
-            .front()
-            .map(|waiter| waiter.clone_ref(py))
-    }
-
-    /// Removes a waiter that has completed, or that was cancelled.
-    fn forget(&self, queue: fn(&mut State) -> &mut VecDeque<Py<Waiter>>, waiter: &Py<Waiter>) {
-        let mut state = self.lock();
-        let queue = queue(&mut state);
-        let _removed = queue
-            .iter()
-            .position(|other| other.is(waiter))
-            .and_then(|index| queue.remove(index));
-    }
-
-    /// Removes a waiter that was cancelled.
-    pub(super) fn forget_any(&self, waiter: &Py<Waiter>) {
-        self.forget(|state| &mut state.receives, waiter);
-        self.forget(|state| &mut state.sends, waiter);
-    }
-
-    /// Asks the channel for the next event.
-    pub(super) fn poll_receive(self: &Arc<Self>, py: Python<'_>) -> Poll<PyResult<Py<PyAny>>> {
-        let channels = self.lock().channels.clone();
-        let Some(channels) = channels else {
-            return Poll::Ready(event::disconnect(py, self.kind));
-        };
-        let waker = Waker::from(self.clone());
-        let mut cx = Context::from_waker(&waker);
-        if self.lock().is_shutting_down {
-            return self.poll_shutdown(py, &mut cx);
-        }
-        loop {
-            match channels.receiver.poll_receive(&mut cx) {
-                Poll::Ready(ReceiveEvent::LifespanShutdown) => {
-                    self.lock().is_shutting_down = true;
-                    let interpreter = self.interpreter.clone();
-                    task::spawn(async move {
-                        tokio::time::sleep(PATIENCE).await;
-                        interpreter.cancelled.give_up();
-                    });
-                    return self.poll_shutdown(py, &mut cx);
-                }
-                // Some frameworks fail at events that ASGI does not have.
-                Poll::Ready(ReceiveEvent::HttpShutdown)
-                    if !self.interpreter.offer.has_http_shutdown => {}
-                Poll::Ready(received) => {
-                    self.lock().has_received = true;
-                    return Poll::Ready(event::to_python(py, &received));
-                }
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-    }
-
-    /// Returns the event of a shutdown of the lifespan once no task is left that was cancelled.
-    fn poll_shutdown(&self, py: Python<'_>, cx: &mut Context<'_>) -> Poll<PyResult<Py<PyAny>>> {
-        ready!(self.interpreter.cancelled.poll_none(cx));
-        self.lock().is_shutting_down = false;
-        Poll::Ready(event::to_python(py, &ReceiveEvent::LifespanShutdown))
-    }
-
-    /// Sends an event, as far as the channel takes it now.
-    fn poll_send(self: &Arc<Self>, step: SendStep) -> Sent {
-        let channels = self.lock().channels.clone();
-        let Some(channels) = channels else {
-            return Sent::Failed(SendError::Disconnected);
-        };
-        let waker = Waker::from(self.clone());
-        let mut cx = Context::from_waker(&waker);
-        let mut rest = match step {
-            SendStep::Rest(rest) => rest,
-            SendStep::Whole(event) => {
-                let mut event = Some(event);
-                let started = channels.sender.poll_start_send(&mut cx, &mut event);
-                match started {
-                    Poll::Pending => {
-                        let event = event.expect("a pending send leaves its event");
-                        return Sent::Waiting(SendStep::Whole(event));
-                    }
-                    Poll::Ready(Err(error)) => return Sent::Failed(error),
-                    Poll::Ready(Ok(SendProgress::Sent)) => return Sent::Done,
-                    Poll::Ready(Ok(SendProgress::Pending(rest))) => rest,
-                }
-            }
-        };
-        match rest.as_mut().poll(&mut cx) {
-            Poll::Ready(Ok(())) => Sent::Done,
-            Poll::Ready(Err(error)) => Sent::Failed(error),
-            Poll::Pending => Sent::Waiting(SendStep::Rest(rest)),
-        }
-    }
-
-    /// Sends an event of the application.
-    pub(super) fn send(
-        self: &Arc<Self>,
-        py: Python<'_>,
-        event: &Bound<'_, PyAny>,
-    ) -> PyResult<SendOutcome> {
-        let event = event::from_python(event)?;
-        let must_wait = {
-            let mut state = self.lock();
-            if self.kind == Kind::Lifespan && !is_of_lifespan(&event) {
-                let reason = format!("`{}` in a lifespan scope", event.type_name());
-                return Err(PyRuntimeError::new_err(reason));
-            }
-            // ASGI leaves it to the server what is sent after the end, or out of place, and servers ignore it.
-            if self.kind == Kind::Http && state.ignores_event(&event) {
-                return Ok(SendOutcome::Done);
-            }
-            state.note(&event);
-            !state.sends.is_empty()
-        };
-        let step = SendStep::Whole(event);
-        if must_wait {
-            return self.wait_to_send(py, step).map(SendOutcome::Waits);
-        }
-        match self.poll_send(step) {
-            Sent::Done => Ok(SendOutcome::Done),
-            Sent::Failed(error) if self.ignores(&error) => Ok(SendOutcome::Ignored),
-            Sent::Failed(error) => Err(raised(error)),
-            Sent::Waiting(step) => self.wait_to_send(py, step).map(SendOutcome::Waits),
-        }
-    }
-
-    /// Returns whether the failure of a send is none for the application: before version 2.4 of ASGI's specification of
-    /// HTTP, what is sent to a client that is gone is ignored, so that work after the response goes on.
-    fn ignores(&self, error: &SendError) -> bool {
-        self.kind == Kind::Http && matches!(error, SendError::Disconnected)
-    }
-
-    fn wait_to_send(self: &Arc<Self>, py: Python<'_>, step: SendStep) -> PyResult<Py<Waiter>> {
-        let waiter = Py::new(py, Waiter::new(self.clone(), Some(step)))?;
-        self.lock().sends.push_back(waiter.clone_ref(py));
-        Ok(waiter)
-    }
-
-    /// Waits for an event, after those who wait already.
-    pub(super) fn wait_to_receive(self: &Arc<Self>, py: Python<'_>) -> PyResult<Py<Waiter>> {
-        let waiter = Py::new(py, Waiter::new(self.clone(), None))?;
-        self.lock().receives.push_back(waiter.clone_ref(py));
-        Ok(waiter)
-    }
-
-    pub(super) fn has_waiting_receives(&self) -> bool {
-        !self.lock().receives.is_empty()
-    }
-
     /// Runs `f` in the server, and has the event loop call for the turn that is due after it.
     pub(super) fn in_server<T>(&self, py: Python<'_>, f: impl FnOnce() -> T) -> PyResult<T> {
         let (result, is_turn_due) = guest::enter(f);
@@ -497,58 +281,5 @@ impl Call {
             self.interpreter.schedule_turn(py)?;
         }
         Ok(result)
-    }
-}
-
-impl Wake for Call {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if !self.is_queued.swap(true, Ordering::AcqRel) {
-            self.interpreter.resumer.push(self.clone());
-        }
-    }
-}
-
-impl State {
-    /// Notes what the application sends.
-    fn note(&mut self, event: &SendEvent) {
-        self.has_sent = true;
-        self.has_completed |= match event {
-            SendEvent::HttpResponseStart(start) => {
-                self.has_started = true;
-                self.has_trailers = start.trailers;
-                false
-            }
-            SendEvent::HttpResponseBody(body) => !body.more_body && !self.has_trailers,
-            SendEvent::HttpResponsePathSend(_) => !self.has_trailers,
-            SendEvent::HttpResponseTrailers(trailers) => !trailers.more_trailers,
-            _ => false,
-        };
-    }
-
-    fn ignores_event(&self, event: &SendEvent) -> bool {
-        let is_late_hint = self.has_started && matches!(event, SendEvent::HttpResponseEarlyHint(_));
-        self.has_completed || is_late_hint
-    }
-}
-
-fn is_of_lifespan(event: &SendEvent) -> bool {
-    matches!(
-        event,
-        SendEvent::LifespanStartupComplete(_)
-            | SendEvent::LifespanStartupFailed(_)
-            | SendEvent::LifespanShutdownComplete(_)
-            | SendEvent::LifespanShutdownFailed(_)
-    )
-}
-
-/// Returns the exception for a send that has failed.
-fn raised(error: SendError) -> PyErr {
-    match error {
-        SendError::Disconnected => ClientDisconnected::new_err("the client is gone"),
-        error => PyRuntimeError::new_err(error.to_string()),
     }
 }

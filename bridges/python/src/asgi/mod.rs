@@ -5,10 +5,12 @@ mod awaitable;
 mod call;
 mod callables;
 mod cancelled;
+mod channel;
 mod event;
 mod exception;
 mod resumer;
 mod scope;
+mod tasks;
 
 pub(crate) use self::app::{Interpreter, LoopApp, Offer, Parts};
 pub(crate) use self::call::ClientDisconnected;
