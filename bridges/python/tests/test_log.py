@@ -172,7 +172,7 @@ def test_a_rule_that_is_broken_is_in_the_record_of_its_exception(records):
 
 def test_a_call_that_was_given_up_has_a_record_of_its_exception(records):
     """No line of the server is about the end of such a call."""
-    records = records("raw", "--timeout-graceful-shutdown", "0")
+    records = records("raw", "--timeout-graceful-shutdown", "1")
     with Connection(records.server) as connection:
         connection.send(get("/while_it_is_cancelled"))
         while records.journal.next(records.key) != "called":
