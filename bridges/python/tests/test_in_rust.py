@@ -103,7 +103,9 @@ def test_many_clients_at_a_time_are_served_by_both_parts(start):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_shuts_both_parts_down(start, number):
     server = start()
-    server.wait_for_output("Python has started")
+    # A signal before that ends the start-up.
+    server.wait_for_output("Callgate running on")
+    assert "Python has started" in server.output
     server.signal(number)
     assert server.wait_until_ended() == 0
     assert "Python has ended" in server.output
