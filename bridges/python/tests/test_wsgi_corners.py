@@ -69,6 +69,8 @@ def test_cookies_in_several_fields_stay_cookies(server):
     shown = json.loads(response.body)
     assert shown["HTTP_COOKIE"] == "a=1; b=2"
     assert shown["SERVER_PROTOCOL"] == "HTTP/2"
+    shown = environ(server, "/environ", "Cookie: a=1", "Cookie: b=2")
+    assert shown["HTTP_COOKIE"] == "a=1; b=2"
 
 
 def test_many_names_of_fields_are_those_of_their_request(server):
