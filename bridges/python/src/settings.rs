@@ -157,7 +157,7 @@ struct PythonFlags {
     use_colors: Option<bool>,
     #[arg(long, hide = true, overrides_with = "use_colors")]
     no_use_colors: bool,
-    /// The configuration of `logging`: a file as JSON, or in the form of `logging.config.fileConfig`
+    /// The configuration of `logging`: a file as JSON or YAML, or in the form of `logging.config.fileConfig`
     #[arg(long, value_name = "FILE", env = "CALLGATE_LOG_CONFIG")]
     log_config: Option<PathBuf>,
 }

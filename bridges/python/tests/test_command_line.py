@@ -301,6 +301,44 @@ def test_the_log_is_that_of_python(serve, tmp_path):
     server.wait_for_output("RuntimeError: raised before the start")
 
 
+@pytest.mark.parametrize("end", ["yaml", "yml"])
+def test_the_log_may_be_configured_by_yaml(serve, tmp_path, end):
+    file = tmp_path / f"log.{end}"
+    file.write_text(
+        "version: 1\n"
+        "formatters: {own: {format: 'OWN %(message)s'}}\n"
+        "handlers: {own: {class: logging.StreamHandler, formatter: own}}\n"
+        f"loggers: {{{SERVER}.error: {{handlers: [own], level: INFO, propagate: false}}}}\n"
+        "disable_existing_loggers: false\n"
+    )
+    serve("raw_http:app", "--log-config", str(file)).wait_for_output("OWN ")
+
+
+@pytest.mark.uvicorn_fails("has a traceback of its own")
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("log.json", '{"version": 1, "handlers": {"h": {"class": "absent.Handler"}}}', "'absent'"),
+        ("log.json", "no JSON", "Expecting value"),
+        ("log.yaml", "{", "expected the node content"),
+        ("log.ini", "no section", "no section headers"),
+        ("log.json", None, "No such file"),
+    ],
+)
+def test_a_log_that_cannot_be_configured_is_told_with_its_reason(
+    servers, tmp_path, name, content, words
+):
+    file = tmp_path / name
+    if content is not None:
+        file.write_text(content)
+    server = servers.start("raw_http:app", "--log-config", str(file))
+    assert server.wait_until_ended() == 3
+    assert server.output.startswith(f"error: cannot set up `logging` by {file}: ")
+    assert words in server.output
+    assert "(--log-config)" in server.output
+    assert "Traceback" not in server.output
+
+
 @pytest.mark.parametrize("flags", [[], ["--use-colors"], ["--no-use-colors"]])
 def test_the_levels_of_the_log_have_colours_where_they_are_asked_for(serve, flags):
     server = serve("raw_http:app", *flags)

@@ -43,17 +43,31 @@ def handlers(by_signal):
             loop.remove_signal_handler(number)
 
 
+def read_log_config(path):
+    """Sets `logging` up by a file: as JSON or YAML by the end of its name, otherwise in the form of `fileConfig`."""
+    if path.endswith(".json"):
+        from json import loads
+    elif path.endswith((".yaml", ".yml")):
+        try:
+            from yaml import safe_load as loads
+        except ModuleNotFoundError:
+            raise ValueError("YAML needs the package PyYAML: pip install PyYAML") from None
+    else:
+        logging.config.fileConfig(path, disable_existing_loggers=False)
+        return
+    with open(path, encoding="utf-8") as file:
+        logging.config.dictConfig(loads(file.read()))
+
+
 def configure_logging(settings):
     """Sets up the loggers of the server, unless the program has given them handlers."""
     if settings.log_config is not None:
         path = str(settings.log_config)
-        if path.endswith(".json"):
-            import json
-
-            with open(path, encoding="utf-8") as file:
-                logging.config.dictConfig(json.load(file))
-        else:
-            logging.config.fileConfig(path, disable_existing_loggers=False)
+        try:
+            read_log_config(path)
+        except Exception as error:
+            reason = f"{error}: {error.__cause__}" if error.__cause__ else error
+            raise ValueError(f"cannot set up `logging` by {path}: {reason} (--log-config)") from error
         return
     for name in ("callgate.error", "callgate.access"):
         logger = logging.getLogger(name)
