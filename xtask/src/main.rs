@@ -52,6 +52,9 @@ Commands:
               --quick      run all with small numbers, and print the result
               --seconds N  how long the mixed load takes (default 3600); that of the channels takes a tenth
               --seed N     the seed of the faults of Redis
+              --python     in place of all that, send 10 million requests, and clients that disconnect, to the
+                           wheel, and fail when its memory or its objects grow; then --requests N, --seconds N
+                           (the longest time, default 7200), --loop LOOP and --seed N
   wheel     Build the wheel `callgate` in target/wheel, and run its tests in Python
               --python V   for this Python in place of `python3`, a version such as 3.12 or the path of an
                            interpreter: build the file of the wheel, install it and test it; may be repeated

@@ -304,6 +304,20 @@ pub(crate) fn wheel_beside_peers() -> Result<PathBuf, String> {
     Ok(environment.python())
 }
 
+/// Returns the interpreter of a virtual environment with the wheel as it is now, and with FastAPI.
+///
+/// # Errors
+///
+/// Returns how to repeat an installation that failed.
+pub(crate) fn wheel_with_fastapi() -> Result<PathBuf, String> {
+    let environment = PythonEnvironment::named("soak-wheel")?;
+    if !environment.python().exists() {
+        environment.create(PYTHON3)?;
+    }
+    environment.install(&[WHEEL, "fastapi==0.165.0"])?;
+    Ok(environment.python())
+}
+
 /// The interpreter that [`PYTHON`] installs.
 pub(crate) const PYTHON3: &str = "python3";
 
