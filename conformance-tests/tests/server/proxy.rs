@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use callgate::{App, BoxApp, Receiver, Scope, Sender};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
 use crate::connection_filter::ConnectionFilter;
@@ -121,6 +121,16 @@ impl Drop for Proxy {
     }
 }
 
+/// The receive buffer of a connection to the server, in bytes. The system lets it grow otherwise, until the server can send
+/// everything to a client that does not read.
+const RECEIVE_BUFFER: u32 = 64 << 10;
+
+async fn connect(server: SocketAddr) -> io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+    socket.connect(server).await
+}
+
 /// Passes octets both ways until both sides have ended, and passes on how each side ended.
 async fn pass(
     mut client: TcpStream,
@@ -129,7 +139,7 @@ async fn pass(
     clients: Clients,
     mut filter: Box<dyn ConnectionFilter>,
 ) {
-    let Ok(mut server) = TcpStream::connect(server).await else {
+    let Ok(mut server) = connect(server).await else {
         return;
     };
     if let Ok(own) = server.local_addr() {
