@@ -28,7 +28,7 @@ struct Check {
 /// The Python that the tests use.
 struct Python(String);
 
-const CHECKS: [Check; 16] = [
+const CHECKS: [Check; 15] = [
     Check {
         name: "format",
         run: |_| command("cargo fmt --all --check"),
@@ -74,14 +74,9 @@ const CHECKS: [Check; 16] = [
         run: |python| {
             tests_with(
                 python,
-                "cargo xtask postgres cargo xtask redis cargo test --workspace --all-features --exclude \
-                 callgate-conformance",
+                "cargo xtask postgres cargo xtask redis cargo test --workspace --all-features",
             )
         },
-    },
-    Check {
-        name: "tests of the suite",
-        run: |python| tests_with(python, "cargo test -p callgate-conformance --all-features"),
     },
     Check {
         name: "tests of the protocol without features",
