@@ -2,6 +2,7 @@
 
 use crate::prepare::{self, NGINX, POSTGRES, PYTHON, REDIS, VALGRIND};
 use crate::step::{Step, shown, target};
+use crate::wheel;
 
 /// The argument that stands for the wheel beside other servers of Python.
 const OF_PYTHON: &str = "--python";
@@ -31,7 +32,8 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
 fn of_python(args: impl Iterator<Item = String>) -> Result<(), String> {
     prepare::tools(&[PYTHON])?;
     let database = prepare::tools(&[POSTGRES]);
-    let python = prepare::wheel_beside_peers()?;
+    let environment = prepare::peers_of_the_wheel()?;
+    wheel::install_published(&environment)?;
     Step::new(
         "build",
         "cargo build --release -p callgate-benches --bin side-by-side",
@@ -47,7 +49,7 @@ fn of_python(args: impl Iterator<Item = String>) -> Result<(), String> {
     };
     args.fold(bench, Step::arg)
         .arg("--wheel")
-        .arg(shown(&python))
+        .arg(shown(&environment.python()))
         .run()
 }
 

@@ -59,6 +59,8 @@ Commands:
               --python V   for this Python in place of `python3`, a version such as 3.12 or the path of an
                            interpreter: build the file of the wheel, install it and test it; may be repeated
               --all        the same for each version of Python that the machine has, of those that are supported
+              --published  the same with the file as it is published, which is optimised under a load; for `python3`
+                           if no other is named
               ARGUMENT     an argument of pytest, such as `-k websocket` or `--every-loop`; may be repeated
   postgres COMMAND...
             Run a command, such as `cargo test`, with a PostgreSQL of its own, whose URL is in

@@ -184,16 +184,36 @@ fn missing_components() -> Vec<&'static str> {
 /// Names a missing component when there is no rustup; returns how to repeat an installation that
 /// failed.
 pub(crate) fn rust_components() -> Result<(), String> {
-    for component in missing_components() {
-        if !Step::new("check", "rustup --version").succeeds() {
-            return Err(format!(
-                "missing: {component} (install it from where your Rust comes from)"
-            ));
-        }
-        let install = format!("rustup component add {component}");
-        Step::new(format!("Rust component: {component}"), &install).run()?;
+    missing_components()
+        .into_iter()
+        .try_for_each(install_component)
+}
+
+/// Installs what merges the profiles of a program: `llvm-profdata` of the compiler's version.
+///
+/// # Errors
+///
+/// Says that it is missing when there is no rustup; returns how to repeat an installation that failed.
+pub(crate) fn profile_tools() -> Result<(), String> {
+    let installed = Step::new("check", "rustup component list --installed").silent_output();
+    let is_installed = installed.is_some_and(|list| list.contains(PROFILE_TOOLS));
+    match is_installed || Step::new("check", "llvm-profdata --version").succeeds() {
+        true => Ok(()),
+        false => install_component(PROFILE_TOOLS),
     }
-    Ok(())
+}
+
+/// The component of Rust that has `llvm-profdata`.
+const PROFILE_TOOLS: &str = "llvm-tools";
+
+fn install_component(component: &str) -> Result<(), String> {
+    if !Step::new("check", "rustup --version").succeeds() {
+        return Err(format!(
+            "missing: {component} (install it from where your Rust comes from)"
+        ));
+    }
+    let install = format!("rustup component add {component}");
+    Step::new(format!("Rust component: {component}"), &install).run()
 }
 
 /// The Python packages that tests need, and the imports that fail when a package is missing.
@@ -272,13 +292,13 @@ const PACKAGES_OF_PEERS: [&str; 6] = [
 /// The folder of the wheel, as pip takes it.
 pub(crate) const WHEEL: &str = "./bridges/python[standard]";
 
-/// Returns the interpreter of a virtual environment with the wheel as it is now, the servers that it is compared with,
-/// and what the applications need. Says which server cannot be installed.
+/// Returns a virtual environment with the servers that the wheel is compared with, what the applications need, and
+/// maturin. Says which server cannot be installed.
 ///
 /// # Errors
 ///
 /// Returns how to repeat an installation that failed.
-pub(crate) fn wheel_beside_peers() -> Result<PathBuf, String> {
+pub(crate) fn peers_of_the_wheel() -> Result<PythonEnvironment, String> {
     let environment = PythonEnvironment::named("bench-wheel")?;
     if !environment.python().exists() {
         let interpreter = interpreter(PYTHON_OF_PEERS).unwrap_or_else(|| {
@@ -300,8 +320,10 @@ pub(crate) fn wheel_beside_peers() -> Result<PathBuf, String> {
             println!("{package} is left out: {reason}");
         }
     }
-    environment.install(&[WHEEL])?;
-    Ok(environment.python())
+    if !environment.has("import maturin") {
+        environment.install(&["maturin"])?;
+    }
+    Ok(environment)
 }
 
 /// Returns the interpreter of a virtual environment with the wheel as it is now, and with FastAPI.

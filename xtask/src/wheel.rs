@@ -4,7 +4,8 @@ mod files;
 
 use std::path::Path;
 
-use self::files::Interpreters;
+use self::files::Files;
+pub(crate) use self::files::install_published;
 use crate::prepare::{self, POSTGRES, PYTHON, PYTHON_LIBRARY, PYTHON3, PythonEnvironment, REDIS};
 use crate::step::{Step, shown, target};
 
@@ -33,22 +34,22 @@ pub(crate) const SETTINGS: [&str; 6] = [
 ];
 
 /// Builds the wheel, and runs its tests and those of programs in Rust. The arguments are those of pytest, but for
-/// those that name [`Interpreters`].
+/// those about [`Files`].
 ///
 /// # Errors
 ///
 /// Returns which interpreter is missing, or how to repeat what failed.
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
-    let (interpreters, arguments) = Interpreters::read(arguments)?;
+    let (files, arguments) = Files::read(arguments)?;
     prepare::tools(&[PYTHON, PYTHON_LIBRARY, POSTGRES, REDIS])?;
     Step::new(
         "the suite",
         "cargo build --package callgate-apps --all-features --bin callgate-conformance",
     )
     .run()?;
-    match interpreters {
+    match files {
         None => test(&arguments).map(drop),
-        Some(interpreters) => files::test(interpreters, &arguments),
+        Some(files) => files::test(files, &arguments),
     }
 }
 
@@ -173,25 +174,23 @@ fn check_source(environment: &PythonEnvironment) -> Result<(), String> {
         .run()
 }
 
-/// Runs the tests of programs in Rust with applications in Python, which have the packages of the environment. Builds the
-/// example as well, for the tests in Python. Returns the number of tests.
+/// Runs the tests of programs in Rust with applications in Python, which have the packages of the environment. This builds
+/// the example as well, for the tests in Python. Returns the number of tests.
 ///
 /// # Errors
 ///
 /// Returns how to repeat what failed.
 fn test_embedded(environment: &PythonEnvironment) -> Result<usize, String> {
-    // Not every one of these runs in the root of the repository.
+    // The tests do not run in the root of the repository.
     let python = environment.python().to_string_lossy().into_owned();
     let path = environment.path().to_string_lossy().into_owned();
-    let step = |name, command: &str| {
-        Step::new(name, &format!("{command} --package {EXAMPLE}"))
-            .env("PYO3_PYTHON", &python)
-            .env("VIRTUAL_ENV", &path)
-    };
-    step("the program in Rust", "cargo build").run()?;
-    step(
+    Step::new(
         "applications in Python in a program in Rust",
         "cargo test --test embedded",
     )
+    .arg("--package")
+    .arg(EXAMPLE)
+    .env("PYO3_PYTHON", python)
+    .env("VIRTUAL_ENV", path)
     .run_tests()
 }

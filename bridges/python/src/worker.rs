@@ -1,8 +1,8 @@
 //! A server in the event loop of this thread.
 
-use std::cell::{Cell, RefCell};
 use std::future::{Future, pending};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -50,23 +50,28 @@ impl App for LateApp {
 
 /// A server: its sockets first, and then its run in an event loop.
 ///
-/// A process that forks binds before it forks, and each child serves with the sockets that it has inherited.
+/// A process that forks binds before it forks, and each child serves with the sockets that it has inherited. It serves on the
+/// thread that starts it, and may be dropped on any, as the collector of cycles runs on any.
 #[derive(Debug)]
-#[pyclass(unsendable, module = "callgate._callgate")]
+#[pyclass(frozen, module = "callgate._callgate")]
 pub(crate) struct Worker {
     app: LateApp,
     handle: ServerHandle,
     /// `None` once it runs.
-    server: RefCell<Option<Server>>,
+    server: Mutex<Option<Server>>,
     /// For a process that replaces this one; `None` for a server that is not replaced, and once it stops.
-    sockets: RefCell<Option<ProcessSockets>>,
+    sockets: Mutex<Option<ProcessSockets>>,
     addresses: Vec<String>,
     offer: Offer,
     /// What is put around the application when it starts.
-    checks: RefCell<Option<Checks>>,
+    checks: Mutex<Option<Checks>>,
     /// An application of WSGI while it runs, and the thread of its server.
-    wsgi: RefCell<Option<(WsgiApp, JoinHandle<()>)>>,
-    has_threads: Cell<bool>,
+    wsgi: Mutex<Option<(WsgiApp, JoinHandle<()>)>>,
+    has_threads: AtomicBool,
+}
+
+fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
+    state.lock().expect("no panic under this lock")
 }
 
 fn failed(error: &callgate_server::ServeError) -> PyErr {
@@ -84,7 +89,7 @@ type Description = (i32, String, bool);
 impl Worker {
     /// Sets the application, with what is put around it.
     fn set_app(&self, app: BoxApp, start: Start) -> PyResult<()> {
-        let app = match &mut *self.checks.borrow_mut() {
+        let app = match &mut *lock(&self.checks) {
             Some(checks) => checks.wrap(app, start).map_err(cannot_start)?,
             None => app,
         };
@@ -113,7 +118,7 @@ impl Worker {
         });
         match started {
             Ok(thread) => {
-                *self.wsgi.borrow_mut() = Some((app, thread));
+                *lock(&self.wsgi) = Some((app, thread));
                 Ok(())
             }
             Err(error) => {
@@ -138,11 +143,11 @@ impl Worker {
                 .map(ToString::to_string)
                 .collect(),
             offer: settings.offer(),
-            checks: RefCell::new(settings.take_checks()),
-            wsgi: RefCell::new(None),
-            has_threads: Cell::new(false),
-            server: RefCell::new(Some(server)),
-            sockets: RefCell::new(sockets),
+            checks: Mutex::new(settings.take_checks()),
+            wsgi: Mutex::new(None),
+            has_threads: AtomicBool::new(false),
+            server: Mutex::new(Some(server)),
+            sockets: Mutex::new(sockets),
         }
     }
 
@@ -191,7 +196,7 @@ impl Worker {
     /// The sockets for a process that replaces this one. They are not inherited unless that is asked for.
     #[getter]
     fn sockets(&self) -> Vec<Description> {
-        let sockets = self.sockets.borrow();
+        let sockets = lock(&self.sockets);
         let descriptions = sockets.iter().flat_map(ProcessSockets::descriptions);
         descriptions
             .map(|socket| (socket.descriptor, socket.origin, socket.has_file))
@@ -200,7 +205,7 @@ impl Worker {
 
     /// Sets whether this process removes the files of its sockets in the end.
     fn own_files(&self, is_owner: bool) {
-        if let Some(sockets) = &*self.sockets.borrow() {
+        if let Some(sockets) = &*lock(&self.sockets) {
             sockets.own_files(is_owner);
         }
     }
@@ -220,8 +225,8 @@ impl Worker {
         replaces_another: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let this = slf.borrow();
-        let Some(server) = this.server.borrow_mut().take() else {
+        let this = slf.get();
+        let Some(server) = lock(&this.server).take() else {
             return Err(PyRuntimeError::new_err("a worker starts only once"));
         };
         let start = match replaces_another {
@@ -273,7 +278,7 @@ impl Worker {
     /// Asks the server to shut down, as at a signal: at the first call in peace, at the second at once.
     fn shutdown(&self, py: Python<'_>) -> PyResult<()> {
         // Nobody accepts here any more.
-        self.sockets.take();
+        lock(&self.sockets).take();
         guest::enter(|| self.handle.shutdown());
         // The turn is not now: a task of the application may call this, and tasks do not run inside of each other.
         Host::schedule_turn(py)
@@ -282,12 +287,13 @@ impl Worker {
     /// Whether threads of the application go on after the end.
     #[getter]
     fn has_threads(&self) -> bool {
-        self.has_threads.get()
+        self.has_threads.load(Ordering::Relaxed)
     }
 
     /// Ends the use of the event loop. The server has ended before.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        match self.wsgi.take() {
+        let running = lock(&self.wsgi).take();
+        match running {
             Some((app, thread)) => {
                 // An event loop that fails does not wait for the server.
                 if !thread.is_finished() {
@@ -295,11 +301,12 @@ impl Worker {
                     self.handle.shutdown();
                 }
                 let _ = py.detach(|| thread.join());
-                self.has_threads.set(app.close(py, PATIENCE) > 0);
+                let has_threads = app.close(py, PATIENCE) > 0;
+                self.has_threads.store(has_threads, Ordering::Relaxed);
             }
             None => Host::close(py)?,
         }
-        if let Some(checks) = &mut *self.checks.borrow_mut() {
+        if let Some(checks) = &mut *lock(&self.checks) {
             checks.ended();
         }
         Ok(())

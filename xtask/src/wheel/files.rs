@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use super::{FOLDER, IMPORTS, REQUIREMENTS};
-use crate::prepare::{PythonEnvironment, interpreter};
-use crate::step::{Step, shown};
+use crate::prepare::{self, PYTHON3, PythonEnvironment, interpreter};
+use crate::step::{Step, shown, target};
 
 /// The versions of Python that the wheel supports.
 const VERSIONS: [&str; 4] = ["3.11", "3.12", "3.13", "3.14"];
@@ -14,17 +14,33 @@ const VERSIONS: [&str; 4] = ["3.11", "3.12", "3.13", "3.14"];
 const DESCRIPTION: &str =
     "import sys; print(f'{sys.version_info.major}.{sys.version_info.minor}', sys.base_prefix)";
 
+/// What is asked for: which files, beside the arguments of pytest.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Files {
+    interpreters: Interpreters,
+    build: Build,
+}
+
 /// Which interpreters the wheel is built for.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Interpreters {
+enum Interpreters {
     /// Each that the machine has.
     All,
     /// A version, or the path of an interpreter.
     Named(Vec<String>),
 }
 
-impl Interpreters {
-    /// Returns what the arguments say about interpreters, and the other arguments.
+/// How the wheel is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Build {
+    /// As fast as possible, for tests.
+    Debug,
+    /// As it is published: the code is arranged by how often each part of it runs under the load of `training/`.
+    Published,
+}
+
+impl Files {
+    /// Returns what the arguments say about files, and the other arguments.
     ///
     /// # Errors
     ///
@@ -32,11 +48,13 @@ impl Interpreters {
     pub(super) fn read(arguments: &[String]) -> Result<(Option<Self>, Vec<String>), String> {
         let mut named = Vec::new();
         let mut is_all = false;
+        let mut build = Build::Debug;
         let mut others = Vec::new();
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--all" => is_all = true,
+                "--published" => build = Build::Published,
                 "--python" => {
                     let value = arguments.next();
                     named.push(value.ok_or("--python needs a version or a path")?.clone());
@@ -46,13 +64,22 @@ impl Interpreters {
         }
         let interpreters = match (is_all, named.is_empty()) {
             (true, false) => return Err("--all and --python exclude each other".into()),
-            (true, true) => Some(Self::All),
-            (false, false) => Some(Self::Named(named)),
-            (false, true) => None,
+            (true, true) => Interpreters::All,
+            (false, false) => Interpreters::Named(named),
+            (false, true) if build == Build::Debug => return Ok((None, others)),
+            (false, true) => Interpreters::Named(vec![PYTHON3.into()]),
         };
-        Ok((interpreters, others))
+        Ok((
+            Some(Self {
+                interpreters,
+                build,
+            }),
+            others,
+        ))
     }
+}
 
+impl Interpreters {
     /// Returns the interpreters, and says which version the machine does not have.
     fn found(self) -> Result<Vec<Interpreter>, String> {
         match self {
@@ -82,7 +109,7 @@ impl Interpreter {
     /// Returns the interpreter of a version, or the one at a path.
     fn found(name: &str) -> Result<Self, String> {
         let missing = || format!("there is no Python {name}");
-        let path = match name.contains('/') {
+        let path = match name.contains('/') || name == PYTHON3 {
             true => name.to_owned(),
             false => interpreter(name).ok_or_else(missing)?,
         };
@@ -105,19 +132,23 @@ impl Interpreter {
 /// # Errors
 ///
 /// Returns which interpreter is missing, or how to repeat what failed.
-pub(super) fn test(interpreters: Interpreters, arguments: &[String]) -> Result<(), String> {
-    let interpreters = interpreters.found()?;
+pub(super) fn test(files: Files, arguments: &[String]) -> Result<(), String> {
+    let interpreters = files.interpreters.found()?;
     let mut done = Vec::new();
     for interpreter in &interpreters {
         println!("\n##### Python {}", interpreter.version);
-        let tests = test_for(interpreter, arguments)?;
+        let tests = test_for(interpreter, files.build, arguments)?;
         done.push(format!("Python {}: {tests} tests", interpreter.version));
     }
     println!("\n{}", done.join("\n"));
     Ok(())
 }
 
-fn test_for(interpreter: &Interpreter, arguments: &[String]) -> Result<usize, String> {
+fn test_for(
+    interpreter: &Interpreter,
+    build: Build,
+    arguments: &[String],
+) -> Result<usize, String> {
     let name = format!("wheel-{}", interpreter.version);
     let environment = PythonEnvironment::named(&name)?;
     let prefix = &interpreter.prefix;
@@ -127,37 +158,61 @@ fn test_for(interpreter: &Interpreter, arguments: &[String]) -> Result<usize, St
         environment.create(&interpreter.path)?;
         environment.install(&["maturin", "-r", REQUIREMENTS])?;
     }
-    let file = shown(&build(&environment)?);
+    let file = shown(&build.file(&environment)?);
     install_alone(&name, interpreter, &file)?;
     environment.install(&["--force-reinstall", "--no-deps", &file])?;
     super::test_installed(&environment, arguments)
 }
 
-/// Builds the wheel for the interpreter of an environment, and returns its file.
-fn build(environment: &PythonEnvironment) -> Result<PathBuf, String> {
-    let python = shown(&environment.python());
-    let folder = environment.path().join("built");
-    let unreadable = |reason: io::Error| format!("cannot read {}: {reason}", folder.display());
-    if folder.exists() {
-        fs::remove_dir_all(&folder).map_err(unreadable)?;
+/// Builds the wheel as it is published, and installs it in an environment that has maturin.
+///
+/// # Errors
+///
+/// Returns how to repeat what failed.
+pub(crate) fn install_published(environment: &PythonEnvironment) -> Result<(), String> {
+    let file = shown(&Build::Published.file(environment)?);
+    environment.install(&["--force-reinstall", "--no-deps", &file])?;
+    environment.install(&[&format!("{file}[standard]")])
+}
+
+impl Build {
+    /// Builds the wheel for the interpreter of an environment, and returns its file.
+    fn file(self, environment: &PythonEnvironment) -> Result<PathBuf, String> {
+        let python = shown(&environment.python());
+        let folder = environment.path().join("built");
+        let unreadable = |reason: io::Error| format!("cannot read {}: {reason}", folder.display());
+        if folder.exists() {
+            fs::remove_dir_all(&folder).map_err(unreadable)?;
+        }
+        let step = Step::program("the file of the wheel", &python)
+            .arg("-m")
+            .arg("maturin")
+            .arg("build")
+            .arg("--locked")
+            .arg("--strip")
+            .arg("--manifest-path")
+            .arg(shown(&Path::new(FOLDER).join("Cargo.toml")))
+            .arg("--interpreter")
+            .arg(&python)
+            .arg("--out")
+            .arg(shown(&folder))
+            .env("PYO3_PYTHON", environment.python().to_string_lossy());
+        match self {
+            Self::Debug => step.run()?,
+            Self::Published => {
+                prepare::profile_tools()?;
+                // With the same directory, the different flags would make cargo build everything else anew.
+                let directory = target()?.join("published");
+                step.arg("--release")
+                    .arg("--pgo")
+                    .env("CARGO_TARGET_DIR", directory.to_string_lossy())
+                    .run()?;
+            }
+        }
+        let mut built = fs::read_dir(&folder).map_err(unreadable)?;
+        let file = built.next().ok_or("maturin has built no file")?;
+        Ok(file.map_err(unreadable)?.path())
     }
-    Step::program("the file of the wheel", &python)
-        .arg("-m")
-        .arg("maturin")
-        .arg("build")
-        .arg("--locked")
-        .arg("--strip")
-        .arg("--manifest-path")
-        .arg(shown(&Path::new(FOLDER).join("Cargo.toml")))
-        .arg("--interpreter")
-        .arg(&python)
-        .arg("--out")
-        .arg(shown(&folder))
-        .env("PYO3_PYTHON", environment.python().to_string_lossy())
-        .run()?;
-    let mut files = fs::read_dir(&folder).map_err(unreadable)?;
-    let file = files.next().ok_or("maturin has built no file")?;
-    Ok(file.map_err(unreadable)?.path())
 }
 
 /// Installs the file in an environment that has nothing else, and starts the program there.
@@ -177,24 +232,40 @@ fn install_alone(name: &str, interpreter: &Interpreter, file: &str) -> Result<()
 mod tests {
     use super::*;
 
-    fn read(arguments: &str) -> Result<(Option<Interpreters>, Vec<String>), String> {
+    fn read(arguments: &str) -> Result<(Option<Files>, Vec<String>), String> {
         let arguments: Vec<_> = arguments.split_whitespace().map(str::to_owned).collect();
-        Interpreters::read(&arguments)
+        Files::read(&arguments)
+    }
+
+    fn files(interpreters: Interpreters, build: Build) -> Option<Files> {
+        Some(Files {
+            interpreters,
+            build,
+        })
     }
 
     #[test]
-    fn interpreters_are_named_among_the_arguments_of_pytest() {
-        let named = Interpreters::Named(vec!["3.12".into(), "/usr/bin/python3".into()]);
+    fn files_are_named_among_the_arguments_of_pytest() {
+        let named =
+            |names: &[&str]| Interpreters::Named(names.iter().map(|&name| name.into()).collect());
         let others = vec!["-k".to_owned(), "websocket".to_owned()];
+        let read = |arguments| read(arguments).unwrap();
         assert_eq!(
             read("--python 3.12 -k websocket --python /usr/bin/python3"),
-            Ok((Some(named), others.clone()))
+            (
+                files(named(&["3.12", "/usr/bin/python3"]), Build::Debug),
+                others.clone()
+            )
         );
         assert_eq!(
-            read("-k websocket --all"),
-            Ok((Some(Interpreters::All), others.clone()))
+            read("-k websocket --all --published"),
+            (files(Interpreters::All, Build::Published), others.clone())
         );
-        assert_eq!(read("-k websocket"), Ok((None, others)));
+        assert_eq!(
+            read("--published -k websocket"),
+            (files(named(&["python3"]), Build::Published), others.clone())
+        );
+        assert_eq!(read("-k websocket"), (None, others));
     }
 
     #[test]
