@@ -166,3 +166,21 @@ def test_what_cannot_be_served_is_an_exception():
             taken.getsockname()[1],
         )
         assert ended(process) == (0, "True 3\nTrue\n")
+
+
+def test_a_server_may_be_dropped_on_any_thread():
+    """The collector of cycles runs on any thread."""
+    process = program(
+        """
+        import threading, callgate, raw_http
+
+        servers = [callgate.Server(raw_http.app, port=0)]
+        thread = threading.Thread(target=servers.clear)
+        thread.start()
+        thread.join()
+        print("dropped")
+        """
+    )
+    status, output = ended(process)
+    assert (status, output.splitlines()[-1:]) == (0, ["dropped"])
+    assert "Error" not in output
