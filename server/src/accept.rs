@@ -261,20 +261,18 @@ mod tests {
     use std::num::NonZeroUsize;
     use std::pin::{Pin, pin};
 
-    use callgate::{AppError, BoxApp, Receiver, Scope, Sender};
+    use callgate::BoxApp;
 
     use super::*;
     use crate::Config;
     use crate::registry::ConnectionState;
+    use crate::test_app::never;
 
     fn exhausted() -> io::Error {
         io::Error::other("too many open files")
     }
 
     fn context() -> Arc<ServerContext> {
-        async fn never(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
-            Err(AppError::Unsupported)
-        }
         let app = BoxApp::new(never);
         let config = Config::new().max_connections(NonZeroUsize::new(2));
         Arc::new(ServerContext::new(app, config))

@@ -82,6 +82,8 @@ mod succession;
 #[cfg(not(all(unix, feature = "cli")))]
 #[path = "no_succession.rs"]
 mod succession;
+#[cfg(test)]
+mod test_app;
 #[cfg(feature = "tls")]
 mod tls;
 pub mod trace;

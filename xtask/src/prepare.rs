@@ -326,7 +326,7 @@ pub(crate) fn peers_of_the_wheel() -> Result<PythonEnvironment, String> {
     Ok(environment)
 }
 
-/// Returns the interpreter of a virtual environment with the wheel as it is now, and with FastAPI.
+/// Builds the wheel. Returns the interpreter of a virtual environment with this wheel and with FastAPI.
 ///
 /// # Errors
 ///

@@ -338,6 +338,7 @@ fn command_for(args: &[OsString], flag_sets: &[FlagSet]) -> Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_app::never;
 
     /// Flags of a program.
     ///
@@ -383,18 +384,10 @@ mod tests {
         );
     }
 
-    async fn app(
-        _: callgate::Scope,
-        _: callgate::Receiver,
-        _: callgate::Sender,
-    ) -> Result<(), callgate::AppError> {
-        Err(callgate::AppError::Unsupported)
-    }
-
     #[test]
     fn flags_of_a_program_stand_beside_those_of_the_server_and_wrap_its_application() {
         let mut given = wrappers(&["shop", "--port", "1", "--mark", "here"]);
-        let error = Server::new(app)
+        let error = Server::new(never)
             .wrapped_in(&mut given, Start::First)
             .unwrap_err();
         assert!(matches!(&error, ServeError::Wrapper(reason) if reason == "marked here"));
@@ -405,7 +398,7 @@ mod tests {
         let mut absent = wrappers(&["shop", "--port", "1"]);
         assert_eq!(absent.len(), 1);
         assert!(
-            Server::new(app)
+            Server::new(never)
                 .wrapped_in(&mut absent, Start::First)
                 .is_ok()
         );

@@ -10,7 +10,7 @@ use crate::retirement::Retirement;
 use crate::succession::Succession;
 use crate::{ServeError, Server};
 
-/// A listening socket on its way from a process to the one that replaces it.
+/// A listening socket that a process passes to the one that replaces it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SocketDescription {
     /// The number of its descriptor.
@@ -43,8 +43,9 @@ impl ProcessSockets {
         self.sockets.iter().map(describe).collect()
     }
 
-    /// Sets whether this process removes the files of the sockets in the end. A process that binds does so at first, and
-    /// one that takes sockets over does not. The sockets that the settings no longer name are closed with the ownership.
+    /// Sets whether this process removes the files of the sockets in the end. At first, a process that has bound its
+    /// sockets removes them, and one that has taken sockets over does not. A process that becomes the owner closes the sockets
+    /// that its settings do not name.
     pub fn own_files(&self, is_owner: bool) {
         let files = (self.sockets.iter()).filter_map(|socket| socket.file.as_ref());
         files.for_each(|file| file.set(is_owner));
@@ -58,8 +59,8 @@ impl Server {
     /// Binds as the [command line](crate::cli) does, for a process that code outside of this crate replaces by another.
     ///
     /// The first process has the sockets that systemd has opened for it, and with them no address but those of `bind`,
-    /// `uds`, `fd` and `insecure_bind`. One that replaces another has the sockets of that process, which it has inherited
-    /// under the same descriptors; they are duplicated, and may be closed afterwards. It takes each socket whose address its
+    /// `uds`, `fd` and `insecure_bind`. A later process has inherited the sockets of the process that it replaces, under the
+    /// same descriptors. They are duplicated, so the caller may close them afterwards. The server takes each socket whose address its
     /// settings still name, and binds the addresses that are new.
     ///
     /// # Errors
@@ -107,14 +108,7 @@ mod tests {
 
     use super::*;
     use crate::config::{BindAddress, Config};
-
-    async fn app(
-        _: callgate::Scope,
-        _: callgate::Receiver,
-        _: callgate::Sender,
-    ) -> Result<(), callgate::AppError> {
-        Err(callgate::AppError::Unsupported)
-    }
+    use crate::test_app::never;
 
     #[test]
     fn a_process_takes_the_sockets_that_its_settings_name_and_their_files_with_them() {
@@ -123,7 +117,7 @@ mod tests {
         let bind = |paths: &[PathBuf]| {
             let tcp = Config::new().bind(BindAddress::Tcp("127.0.0.1".into(), 0));
             let addresses = paths.iter().cloned().map(BindAddress::Unix);
-            Server::new(app).config(addresses.fold(tcp, Config::bind))
+            Server::new(never).config(addresses.fold(tcp, Config::bind))
         };
         let (first, sockets) = bind(&paths).bind_as_process(None).unwrap();
         let descriptions = sockets.descriptions();

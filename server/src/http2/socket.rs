@@ -202,12 +202,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
 mod tests {
     use std::task::Waker;
 
-    use callgate::{AppError, BoxApp, Receiver, Scope, Sender};
+    use callgate::BoxApp;
 
     use super::*;
     use crate::Config;
     use crate::connection::ConnectionInfo;
     use crate::context::ServerContext;
+    use crate::test_app::never;
 
     /// A stream that takes all output and holds it, as TLS does.
     #[derive(Default)]
@@ -250,9 +251,6 @@ mod tests {
 
     #[test]
     fn output_waits_until_the_stream_below_is_flushed() {
-        async fn never(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
-            Err(AppError::Unsupported)
-        }
         let server = Arc::new(ServerContext::new(BoxApp::new(never), Config::new()));
         let load = Arc::new(Load::new(ConnectionInfo::new(server, None, None)));
         let mut socket = Socket::new(Holding::default(), Bytes::new(), load.clone());

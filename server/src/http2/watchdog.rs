@@ -220,7 +220,7 @@ mod tests {
     use std::pin::pin;
     use std::sync::Arc;
 
-    use callgate::{AppError, BoxApp, Receiver, Scope, Sender};
+    use callgate::BoxApp;
     use tokio::time::timeout;
 
     use super::*;
@@ -228,6 +228,7 @@ mod tests {
     use crate::connection::ConnectionInfo;
     use crate::http2::stream_state::StreamState;
     use crate::http2::windows::FrameReader;
+    use crate::test_app::never;
 
     const KEEP_ALIVE: Duration = Duration::from_secs(16);
     const HEAD: Duration = Duration::from_secs(32);
@@ -239,9 +240,6 @@ mod tests {
     }
 
     fn server() -> Arc<ServerContext> {
-        async fn never(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
-            Err(AppError::Unsupported)
-        }
         let config = Config::new()
             .timeout_keep_alive(KEEP_ALIVE)
             .timeout_request_head(HEAD)

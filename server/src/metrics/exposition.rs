@@ -343,15 +343,8 @@ mod tests {
     use crate::Config;
     use crate::retirement::Retirement;
     use crate::succession::Succession;
+    use crate::test_app::never;
     use crate::tls::Acceptor;
-
-    async fn app(
-        _: callgate::Scope,
-        _: callgate::Receiver,
-        _: callgate::Sender,
-    ) -> Result<(), callgate::AppError> {
-        Err(callgate::AppError::Unsupported)
-    }
 
     #[test]
     fn the_document_describes_each_metric() {
@@ -360,7 +353,7 @@ mod tests {
             .ssl_self_signed(true);
         let acceptor = Acceptor::load(&config).unwrap();
         let succession = Succession::new(Retirement::new(&config.process), Vec::new());
-        let context = ServerContext::new(BoxApp::new(app), config)
+        let context = ServerContext::new(BoxApp::new(never), config)
             .tls(acceptor.map(Arc::new))
             .succession(&Arc::new(succession));
         let text = write(&Arc::new(context)).unwrap();

@@ -1,4 +1,5 @@
-//! The links between the documents of the repository, as they are read there, and as a page of PyPI shows the first of the wheel.
+//! The links between the documents of the repository, as a reader follows them there. Those of the wheel's README are also
+//! followed on PyPI.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -35,7 +35,7 @@ enum Interpreters {
 enum Build {
     /// As fast as possible, for tests.
     Debug,
-    /// As it is published: the code is arranged by how often each part of it runs under the load of `training/`.
+    /// As it is published: optimised by a profile of the server under the load of `training/`.
     Published,
 }
 
@@ -164,7 +164,7 @@ fn test_for(
     super::test_installed(&environment, arguments)
 }
 
-/// Builds the wheel as it is published, and installs it in an environment that has maturin.
+/// Builds the file of the wheel as it is published, and installs this file. The environment has maturin.
 ///
 /// # Errors
 ///
@@ -219,7 +219,7 @@ impl Build {
 fn install_alone(name: &str, interpreter: &Interpreter, file: &str) -> Result<(), String> {
     let empty = PythonEnvironment::named(&format!("{name}-alone"))?;
     empty.create(&interpreter.path)?;
-    empty.install(&[&format!("{file}[standard,wsgi]")])?;
+    empty.install(&[&format!("{file}[standard]")])?;
     let program = empty.path().join("bin").join("callgate");
     let version = Step::program("the program", shown(&program))
         .arg("--version")

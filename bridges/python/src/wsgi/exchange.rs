@@ -370,7 +370,7 @@ impl ServerSide {
         }
     }
 
-    /// Receives content, as far as it is wanted. After the content, the client is watched.
+    /// Receives content while the application wants some. After the last part, it waits for the disconnect of the client.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), AppError>> {
         loop {
             let is_wanted = {

@@ -33,7 +33,7 @@ impl FileWrapper {
             .ok()?
             .extract()
             .ok()?;
-        // The file itself, whatever its name leads to by now.
+        // By the descriptor, as another file may have the name meanwhile.
         let path = format!("/proc/self/fd/{number}");
         let metadata = fs::metadata(&path).ok()?;
         (position == 0 && metadata.is_file()).then_some((path, metadata.len()))

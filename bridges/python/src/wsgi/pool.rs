@@ -43,7 +43,8 @@ pub(super) struct Pool {
 #[derive(Debug, Default)]
 struct Queue {
     exchanges: VecDeque<Arc<Exchange>>,
-    /// The threads that wait. The last one that has worked works first: few threads have the work when there is little.
+    /// The threads that wait for an exchange. The thread that has begun to wait last gets the next one, so that little work
+    /// stays on few threads.
     idle: Vec<Arc<Idle>>,
     /// Whether a thread has been woken that has not looked into the queue yet. No other is woken meanwhile, because it wakes
     /// the next one itself if there is more to do.
