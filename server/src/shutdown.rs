@@ -26,6 +26,10 @@ const FORCED: Duration = Duration::from_millis(800);
 /// an application that blocks its thread takes longer.
 const DROP_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The least time that the lifespan has, however short the graceful time-out is. It has done nothing
+/// yet that could be too slow.
+const LEAST_FOR_LIFESPAN: Duration = Duration::from_secs(1);
+
 /// Asks a server to shut down, and tells when it has started. All clones belong to the same server.
 ///
 /// [`Server::handle`](crate::Server::handle) returns it.
@@ -135,9 +139,9 @@ impl ServerHandle {
         files.unwrap_or_else(PoisonError::into_inner).push(file);
     }
 
-    /// Opens log files and loads certificates again, at a signal.
-    #[cfg(unix)]
-    pub(crate) fn reload(&self) {
+    /// Opens log files and loads certificates again, as at SIGHUP, and logs what has become of the certificates.
+    /// The files are read on this thread.
+    pub fn reload(&self) {
         let files = self.log_files.lock();
         for file in &*files.unwrap_or_else(PoisonError::into_inner) {
             file.reopen();
@@ -206,10 +210,11 @@ pub(crate) async fn drain(context: &ServerContext, requests: &mut ShutdownReques
         );
     }
     let limit = context.config.timeouts.graceful_shutdown;
+    let for_lifespan = limit.map(|limit| limit.max(LEAST_FOR_LIFESPAN));
     let is_forced = tokio::select! {
         biased;
         () = context.tasks.wait() => {
-            return Drained { still_running: 0, time_left: limit };
+            return Drained { still_running: 0, time_left: for_lifespan };
         }
         () = requests.next() => true,
         () = elapsed(limit) => false,
@@ -238,7 +243,7 @@ pub(crate) async fn drain(context: &ServerContext, requests: &mut ShutdownReques
     };
     Drained {
         still_running,
-        time_left: limit.into_iter().chain(most).min(),
+        time_left: for_lifespan.into_iter().chain(most).min(),
     }
 }
 

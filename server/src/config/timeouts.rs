@@ -70,7 +70,7 @@ settings! {
         /// Drop what still runs this long after being told to stop; `none` to wait for it.
         ///
         /// A shutdown waits so long for exchanges and background work. The lifespan has the same time
-        /// after that.
+        /// after that, and at least a second.
         timeout_graceful_shutdown => graceful_shutdown: (Option<Duration>) = "30" as SECONDS_OR_NONE;
 
         /// Kill a successor that is not ready to serve after this time; `none` or 0 to wait for it.

@@ -8,8 +8,8 @@ use crate::support::{
     tell, websocket, whole,
 };
 use callgate::{
-    AppError, HttpResponseBody, HttpResponseStart, HttpScope, LifespanStartupComplete,
-    ReceiveEvent, Receiver, Scope, Sender, WebSocketAccept,
+    AppError, HttpResponseBody, HttpResponseStart, HttpScope, LifespanShutdownComplete,
+    LifespanStartupComplete, ReceiveEvent, Receiver, Scope, Sender, WebSocketAccept,
 };
 use callgate_server::{HttpVersions, ServeError};
 use tokio::net::TcpStream;
@@ -341,6 +341,35 @@ async fn a_server_that_is_told_twice_to_stop_does_not_wait() {
     assert!(matches!(error, ServeError::Shutdown(_)), "{error}");
     // The application was told all the same.
     assert_eq!(told.next().await, "shutdown");
+}
+
+#[tokio::test]
+async fn a_lifespan_has_time_to_end_although_calls_have_none() {
+    let (teller, mut told) = tell();
+    let mut configured = config();
+    configured.timeouts.graceful_shutdown = Some(Duration::ZERO);
+    let server = Server::with(
+        configured,
+        move |scope, mut receiver: Receiver, sender: Sender| {
+            let teller = teller.clone();
+            async move {
+                let Scope::Lifespan(_) = scope else {
+                    teller.tell("called");
+                    return std::future::pending().await;
+                };
+                receiver.receive().await;
+                sender.send(LifespanStartupComplete::new()).await?;
+                assert_eq!(receiver.receive().await, ReceiveEvent::LifespanShutdown);
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                sender.send(LifespanShutdownComplete::new()).await?;
+                Ok(())
+            }
+        },
+    );
+    let mut client = server.connect().await;
+    client.send(get("/")).await;
+    assert_eq!(told.next().await, "called");
+    server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
