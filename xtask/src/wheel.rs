@@ -18,7 +18,11 @@ const EXAMPLE: &str = "callgate-python-example";
 /// The packages that its tests need, and the imports that fail when one is missing.
 const REQUIREMENTS: &str = "bridges/python/tests/requirements.txt";
 const IMPORTS: &str =
-    "import asyncpg, channels, fastapi, flask, litestar, maturin, pytest, quart, uvloop";
+    "import asyncpg, channels, fastapi, flask, litestar, maturin, pytest, quart, uvloop, xdist";
+
+/// The number of processes that run the tests in Python. Most tests wait, for processes that start and for what clients
+/// must not do, so more of them run than there are cores.
+const PROCESSES: &str = "4";
 
 /// Fails where the interpreter has no shared library, which programs in Rust link.
 const LIBRARY: &str = "import sysconfig; assert sysconfig.get_config_var('Py_ENABLE_SHARED') == 1";
@@ -128,6 +132,10 @@ fn test_installed(environment: &PythonEnvironment, arguments: &[String]) -> Resu
         .arg("-m")
         .arg("pytest")
         .arg("-q")
+        .arg("--numprocesses")
+        .arg(PROCESSES)
+        // Tests of a file share servers, and a database.
+        .arg("--dist=loadfile")
         .arg(shown(&Path::new(FOLDER).join("tests")));
     let passed = (arguments.iter().cloned())
         .fold(tests, Step::arg)

@@ -1,5 +1,6 @@
 //! The settings of a server, from its command line.
 
+use std::env;
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -13,7 +14,7 @@ use callgate_inspector::InspectFlags;
 use callgate_server::cli::Flags;
 use callgate_server::config::{LogFormat, LogTime};
 use callgate_server::{Config, LifespanMode};
-use clap::{Arg, ArgAction, CommandFactory as _, Parser};
+use clap::{Arg, ArgAction, Command, CommandFactory as _, Parser};
 use pyo3::exceptions::PySystemExit;
 use pyo3::prelude::*;
 use tracing::level_filters::LevelFilter;
@@ -57,6 +58,29 @@ fn switch(arg: Arg) -> Arg {
         .default_missing_value("true")
         .hide_default_value(true)
         .hide_possible_values(true)
+}
+
+/// The variables that platforms set for other servers of Python, and the flags that they stand for.
+const VARIABLES_OF_PLATFORMS: [(&str, &str); 2] = [
+    ("workers", "WEB_CONCURRENCY"),
+    ("forwarded_allow_ips", "FORWARDED_ALLOW_IPS"),
+];
+
+/// Returns the command line, where these variables count unless ours are set.
+fn command() -> Command {
+    let is_set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
+    VARIABLES_OF_PLATFORMS
+        .into_iter()
+        .filter(|&(_, variable)| is_set(variable))
+        .fold(Arguments::command(), |command, (flag, variable)| {
+            command.mut_arg(flag, |arg| {
+                let own = arg.get_env().and_then(|own| own.to_str());
+                match own.is_some_and(is_set) {
+                    true => arg,
+                    false => arg.env(variable),
+                }
+            })
+        })
 }
 
 /// Flags that put something around the application.
@@ -115,7 +139,7 @@ struct PythonFlags {
     /// Tell an application that streams by the event `http.shutdown`, which ASGI does not have, that the server shuts down
     #[arg(long, env = "CALLGATE_HTTP_SHUTDOWN", default_value = "false")]
     http_shutdown: bool,
-    /// The number of processes that serve
+    /// The number of processes that serve; `WEB_CONCURRENCY` counts too
     #[arg(
         long,
         value_name = "NUMBER",
@@ -214,7 +238,7 @@ impl Settings {
         let arguments: Vec<_> = std::iter::once("callgate".into())
             .chain(arguments)
             .collect();
-        match callgate_cli::read::<Arguments>(&Arguments::command(), &arguments) {
+        match callgate_cli::read::<Arguments>(&command(), &arguments) {
             Ok(Arguments {
                 app,
                 python,

@@ -284,6 +284,11 @@ impl Worker {
         Host::schedule_turn(py)
     }
 
+    /// Loads the certificates again, as the server does at SIGHUP, and logs the result.
+    fn reload(&self) {
+        self.handle.reload();
+    }
+
     /// Whether threads of the application go on after the end.
     #[getter]
     fn has_threads(&self) -> bool {

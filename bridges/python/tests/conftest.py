@@ -126,13 +126,25 @@ def journal(tmp_path_factory):
     return Journal(tmp_path_factory.mktemp("journal"))
 
 
+# The ports below those that the system gives to clients. Each process of the tests has its part of them: another
+# process could take a port before the server does.
+FIRST_PORT, LAST_PORT = 20_000, 32_000
+
+
 def free_port():
-    """Returns a port below those that the system gives to clients, which could take it before the server does."""
+    """Returns a port of this process that nobody listens on."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    part = (LAST_PORT - FIRST_PORT) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    first = FIRST_PORT + worker * part
     while True:
-        port = random.randrange(20_000, 32_000)
+        port = random.randrange(first, first + part)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
+
+
+# A server ends with the process of its tests, however that ends, where the system can do so.
+WITH_THE_TESTS = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
 
 
 class Server:
@@ -145,7 +157,7 @@ class Server:
         self.checked = 0
         self.more_output = threading.Condition()
         self.process = subprocess.Popen(
-            command,
+            [*WITH_THE_TESTS, *command],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=environment,

@@ -117,6 +117,43 @@ def test_an_environment_file(serve, tmp_path):
     assert server.client.get("/").headers["x-env"] == "value"
 
 
+@pytest.mark.skipif(SERVER != "callgate", reason="one variable is that of callgate")
+@pytest.mark.parametrize(
+    ("of_platforms", "own", "scheme"),
+    [
+        ("192.0.2.1", "", "http"),
+        ("", "", "https"),
+        ("192.0.2.1", "127.0.0.1", "https"),
+    ],
+)
+def test_the_variable_of_platforms_names_the_proxies(
+    serve, journal, key, of_platforms, own, scheme
+):
+    env = {"FORWARDED_ALLOW_IPS": of_platforms, "CALLGATE_FORWARDED_ALLOW_IPS": own}
+    server = serve("raw_http:app", env=env)
+    server.client.get(f"/show_scope?{key}", headers={"X-Forwarded-Proto": "https"})
+    assert journal.next(key)["scheme"] == scheme
+
+
+# A process without workers, and signals.
+
+
+@pytest.mark.skipif(SERVER != "callgate", reason="the signal ends uvicorn")
+def test_sighup_does_not_end_a_server_without_workers(serve):
+    server = serve("process_id:app")
+    before = ask(server)
+    server.signal(signal.SIGHUP)
+    server.wait_for_output("SIGHUP loads certificates anew")
+    assert ask(server) == before
+
+
+def test_an_application_keeps_its_own_handlers_of_signals(serve, journal, key):
+    server = serve("own_signals:app", env={"CALLGATE_TEST_KEY": key})
+    for number in (signal.SIGHUP, signal.SIGUSR2):
+        server.signal(number)
+        assert journal.next(key) == number
+
+
 # Workers.
 
 
@@ -148,6 +185,11 @@ def workers(serve):
 def test_workers_share_the_port(workers):
     seen = wait_for_workers(workers, lambda seen: len(seen) == 2)
     assert workers.process.pid not in seen
+
+
+def test_the_variable_of_platforms_is_the_number_of_workers(serve):
+    server = serve("process_id:app", env={"WEB_CONCURRENCY": "2"})
+    wait_for_workers(server, lambda seen: len(seen) == 2)
 
 
 @pytest.mark.every_loop

@@ -1,13 +1,14 @@
 """TLS, as an application sees it."""
 
 import asyncio
+import signal
 import ssl
 
 import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from conftest import PATIENCE
+from conftest import PATIENCE, SERVER
 
 pytestmark = pytest.mark.every_loop
 
@@ -54,6 +55,17 @@ def test_a_websocket_over_tls(serve, flags, context, journal, key):
             assert await websocket.recv() == "x" * 100_000
 
     asyncio.run(asyncio.wait_for(talk(), 4 * PATIENCE))
+
+
+@pytest.mark.skipif(SERVER != "callgate", reason="the signal ends uvicorn")
+def test_sighup_loads_the_certificates_again(serve, flags, context):
+    server = serve("raw_http:app", *flags)
+    url = server.url.replace("http", "https")
+    with httpx.Client(base_url=url, verify=context, trust_env=False) as client:
+        assert client.post("/echo", content=b"before").content == b"before"
+        server.signal(signal.SIGHUP)
+        server.wait_for_output("the certificates have been loaded again")
+        assert client.post("/echo", content=b"after").content == b"after"
 
 
 def test_cleartext_where_tls_is_spoken_does_not_reach_the_application(serve, flags):

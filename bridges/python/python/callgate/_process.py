@@ -70,13 +70,27 @@ def serve_here(process, load_app):
             process.look(stop)
             asyncio.get_running_loop().call_later(PERIOD, look)
 
+        def reload():
+            log.info(
+                "SIGHUP loads certificates anew in a process without workers, and nothing else"
+            )
+            worker.reload()
+
         look()
+        ours = {signal.SIGHUP: reload, signal.SIGUSR2: process.upgrade}
+        # The application may have a use of its own for these, and `nohup` ignores the first.
+        ours = {number: ours[number] for number in ours if is_unused(number)}
         # The first shuts the worker down in peace, the second at once.
-        return {signal.SIGINT: stop, signal.SIGTERM: stop, signal.SIGUSR2: process.upgrade}
+        return ours | {signal.SIGINT: stop, signal.SIGTERM: stop}
 
     status = serve_until_signal(process, load_app, process.bind, signals_of, process.on_ready)
     process.on_stopping()
     return status
+
+
+def is_unused(number):
+    """Returns whether nothing but the system handles a signal."""
+    return signal.getsignal(number) is signal.SIG_DFL
 
 
 def serve_until_signal(process, load_app, bind, signals_of, on_ready, replaces_another=False):
