@@ -149,6 +149,7 @@ def test_sighup_does_not_end_a_server_without_workers(serve):
 
 def test_an_application_keeps_its_own_handlers_of_signals(serve, journal, key):
     server = serve("own_signals:app", env={"CALLGATE_TEST_KEY": key})
+    assert ask(server)
     for number in (signal.SIGHUP, signal.SIGUSR2):
         server.signal(number)
         assert journal.next(key) == number
