@@ -55,6 +55,8 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     # The servers are stopped as well when the tests are ended from outside.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Servers inherit what `nohup` before the tests has set.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if importlib.util.find_spec(SERVER) is None:
         pytest.exit(
             f"there is no package {SERVER} in this environment: install it, or name another server",

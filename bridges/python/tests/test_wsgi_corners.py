@@ -200,18 +200,22 @@ def test_no_more_calls_than_threads_run_at_once(serve):
     assert set(answers) == {"2"}
 
 
+def wait_until_it_has_seen_all(server):
+    """Waits until a server has seen what came before: by an answer without the application."""
+    with Connection(server) as connection:
+        assert connection.ask(get("/%zz")).status == 400
+
+
 def test_a_request_in_the_queue_is_dropped_when_its_client_goes(narrow, journal, tmp_path):
     release = tmp_path / "release"
     held, dropped, kept = journal.key(), journal.key(), journal.key()
-    with Connection(narrow) as first, Connection(narrow) as second, Connection(narrow) as third:
+    with Connection(narrow) as first, Connection(narrow) as second:
         first.send(get(f"/holds?{held}&{release}"))
         assert journal.next(held) == "called"
         second.send(get(f"/tells?{dropped}"))
-        # The answers without the application tell that the server has seen what came before.
-        assert third.ask(get("/%zz")).status == 400
+        wait_until_it_has_seen_all(narrow)
         second.reset()
-        with Connection(narrow) as another:
-            assert another.ask(get("/%zz")).status == 400
+        wait_until_it_has_seen_all(narrow)
         with Connection(narrow) as last:
             last.send(get(f"/tells?{kept}"))
             release.touch()
@@ -222,6 +226,27 @@ def test_a_request_in_the_queue_is_dropped_when_its_client_goes(narrow, journal,
 
 
 # Responses.
+
+
+def test_responses_do_not_wait_for_the_calls_behind_them(narrow, journal, tmp_path):
+    first_key, last_key = journal.key(), journal.key()
+    first_release, last_release = tmp_path / "first", tmp_path / "last"
+    with contextlib.ExitStack() as stack:
+        first, last, *between = [stack.enter_context(Connection(narrow)) for _ in range(32)]
+        first.send(get(f"/holds?{first_key}&{first_release}"))
+        assert journal.next(first_key) == "called"
+        for connection in between:
+            connection.send(get("/listed"))
+        wait_until_it_has_seen_all(narrow)
+        last.send(get(f"/holds?{last_key}&{last_release}"))
+        wait_until_it_has_seen_all(narrow)
+        first_release.touch()
+        assert journal.next(last_key) == "called"
+        assert first.read_response().body == b"held"
+        for connection in between:
+            assert connection.read_response().body == b"one two"
+        last_release.touch()
+        assert last.read_response().body == b"held"
 
 
 def test_the_length_of_a_list_is_known(server):
@@ -257,7 +282,7 @@ def test_parts_wait_for_a_slow_client_and_end_with_it(server, journal, key):
         ("never_started", "has not called start_response"),
         ("starts_twice", "start_response was called before"),
         ("text", "a part of the content is not bytes but str"),
-        ("bad_status", "the status is \"OK\""),
+        ("bad_status", 'the status is "OK"'),
         ("bad_field", "the value of `x-split` is not permitted by HTTP"),
         ("exits", "SystemExit: 3"),
     ],

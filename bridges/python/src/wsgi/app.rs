@@ -2,6 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
+use std::task::ready;
 use std::time::Duration;
 
 use callgate::{
@@ -13,6 +14,7 @@ use pyo3::prelude::*;
 
 use super::exchange::{Exchange, ServerSide};
 use super::pool::{Parts, Pool};
+use super::relay::Relay;
 
 /// Content that is announced to be at most this long is received before a thread is taken: a slow client takes none.
 const SMALL_CONTENT: u64 = 64 << 10;
@@ -60,7 +62,7 @@ async fn http(
     sender: Sender,
 ) -> Result<(), AppError> {
     let first = First::of(&scope);
-    let mut side = ServerSide::new(Exchange::new(scope), pool.clone(), receiver, sender);
+    let mut side = ServerSide::new(Exchange::new(scope, pool.clone()), receiver, sender);
     if first != First::Nothing {
         poll_fn(|cx| side.poll_first(cx, first == First::Everything)).await?;
     }
@@ -92,12 +94,23 @@ impl First {
     }
 }
 
-/// Serves the lifespan: the threads run already, and what they serve is waited for.
+/// Serves the lifespan: the threads run already, and what they serve is waited for. Meanwhile, this attends the relay.
 async fn lifespan(pool: &Pool, mut receiver: Receiver, sender: &Sender) -> Result<(), AppError> {
     receiver.receive().await;
     sender.send(LifespanStartupComplete::new()).await?;
-    while receiver.receive().await != ReceiveEvent::LifespanShutdown {}
-    poll_fn(|cx| pool.poll_idle(cx)).await;
+    let mut attendant = Relay::attend(pool);
+    let mut is_stopping = false;
+    poll_fn(|cx| {
+        if let Some(attendant) = &mut attendant {
+            attendant.poll(cx);
+        }
+        while !is_stopping {
+            is_stopping = ready!(receiver.poll_receive(cx)) == ReceiveEvent::LifespanShutdown;
+        }
+        pool.poll_idle(cx)
+    })
+    .await;
+    drop(attendant);
     sender.send(LifespanShutdownComplete::new()).await?;
     Ok(())
 }

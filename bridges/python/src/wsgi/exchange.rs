@@ -26,6 +26,7 @@ const MOST_INPUT: usize = 256 << 10;
 /// An exchange. Both sides have it.
 #[derive(Debug)]
 pub(super) struct Exchange {
+    pool: Arc<Pool>,
     state: Mutex<State>,
     /// Tells the thread, while it waits, that something has changed.
     changed: Condvar,
@@ -72,8 +73,9 @@ struct Input {
 pub(super) struct Gone;
 
 impl Exchange {
-    pub(super) fn new(scope: Box<HttpScope>) -> Self {
+    pub(super) fn new(scope: Box<HttpScope>, pool: Arc<Pool>) -> Self {
         Self {
+            pool,
             state: Mutex::new(State {
                 scope: Some(scope),
                 input: Input::default(),
@@ -177,17 +179,25 @@ impl Exchange {
 
     /// Hands a part of the response over. Returns whether the thread is to wait for room.
     pub(super) fn send(&self, events: impl IntoIterator<Item = SendEvent>) -> Result<bool, Gone> {
-        self.change_and_wake(|state| {
-            if state.is_over {
-                return Err(Gone);
-            }
-            for event in events {
-                state.output_size += size_of(&event);
-                state.is_complete |= is_last(&event);
-                state.output.push_back(event);
-            }
-            Ok(state.output_size > MOST_OUTPUT)
-        })
+        let mut state = self.lock();
+        if state.is_over {
+            return Err(Gone);
+        }
+        for event in events {
+            state.output_size += size_of(&event);
+            state.is_complete |= is_last(&event);
+            state.output.push_back(event);
+        }
+        let must_wait = state.output_size > MOST_OUTPUT;
+        let is_complete = state.is_complete;
+        let waker = state.waker.take();
+        drop(state);
+        match waker {
+            Some(waker) if is_complete => self.pool.relay.complete(waker),
+            Some(waker) => waker.wake(),
+            None => {}
+        }
+        Ok(must_wait)
     }
 
     /// Waits for room. Python is detached.
@@ -228,7 +238,6 @@ impl Exchange {
 /// When it is dropped, the exchange is over.
 pub(super) struct ServerSide {
     pub(super) exchange: Arc<Exchange>,
-    pool: Arc<Pool>,
     receiver: Receiver,
     sender: Arc<dyn Channel>,
     /// The event that there is no room for yet.
@@ -240,15 +249,9 @@ pub(super) struct ServerSide {
 }
 
 impl ServerSide {
-    pub(super) fn new(
-        exchange: Exchange,
-        pool: Arc<Pool>,
-        receiver: Receiver,
-        sender: Sender,
-    ) -> Self {
+    pub(super) fn new(exchange: Exchange, receiver: Receiver, sender: Sender) -> Self {
         Self {
             exchange: Arc::new(exchange),
-            pool,
             receiver,
             sender: sender.into_channel(),
             next: None,
@@ -400,10 +403,10 @@ impl Drop for ServerSide {
             (state.is_given_up, state.end.take())
         });
         if is_given_up {
-            self.pool.is_relieved();
+            self.exchange.pool.is_relieved();
         }
         if let Some(AppError::Failed(error)) = end {
-            Python::attach(|py| self.pool.log_end(py, error));
+            Python::attach(|py| self.exchange.pool.log_end(py, error));
         }
     }
 }

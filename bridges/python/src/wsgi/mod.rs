@@ -3,7 +3,7 @@
 //! The server runs on threads without Python, and the application on a bounded number of threads of Python
 //! ([`pool`]). Each request is an [`exchange`]: the server puts it into a queue, and passes content and responses on for the
 //! thread that serves it. The server never waits for Python, and a thread never does what the server does. A response that is
-//! there at once crosses over once.
+//! there at once crosses over once, under load with those of other exchanges ([`relay`]).
 
 mod app;
 mod environ;
@@ -11,6 +11,7 @@ mod exchange;
 mod file;
 mod input;
 mod pool;
+mod relay;
 mod response;
 mod run;
 

@@ -12,6 +12,7 @@ use pyo3::types::{IntoPyDict as _, PyDict};
 
 use super::environ::Environs;
 use super::exchange::Exchange;
+use super::relay::Relay;
 
 /// The parts of a pool that come from the package in Python, as attributes of one object.
 #[derive(FromPyObject)]
@@ -35,6 +36,7 @@ pub(super) struct Pool {
     pub(super) log_exception: Py<PyAny>,
     pub(super) shows_exceptions: bool,
     pub(super) environs: Environs,
+    pub(super) relay: Relay,
     queue: Mutex<Queue>,
     /// Tells who waits for the end that a thread has ended.
     thread_ended: Condvar,
@@ -92,6 +94,7 @@ impl Pool {
             log_exception: parts.log_exception,
             shows_exceptions,
             environs: Environs::new(py, parts.threads > 1, parts.has_several_processes)?,
+            relay: Relay::default(),
             queue: Mutex::default(),
             thread_ended: Condvar::new(),
         });
@@ -128,14 +131,23 @@ impl Pool {
 
     /// Has a thread serve an exchange.
     pub(super) fn push(&self, exchange: Arc<Exchange>) {
-        let woken = {
-            let mut queue = self.lock();
-            queue.exchanges.push_back(exchange);
-            queue.next_to_wake()
-        };
+        self.lock().exchanges.push_back(exchange);
+        if !self.relay.ask_for_thread() {
+            self.wake_thread();
+        }
+    }
+
+    /// Wakes a thread, if one waits and there is something to serve.
+    pub(super) fn wake_thread(&self) {
+        let woken = self.lock().next_to_wake();
         if let Some(idle) = woken {
             idle.wake();
         }
+    }
+
+    /// Returns whether exchanges wait for a thread.
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.lock().exchanges.is_empty()
     }
 
     /// Serves exchanges until the pool is closed.
@@ -173,6 +185,7 @@ impl Pool {
                     }
                 }
                 None => {
+                    self.relay.flush();
                     py.detach(|| this.wait());
                     self.lock().is_waking = false;
                 }
