@@ -193,6 +193,13 @@ def test_little_work_stays_in_few_threads(server):
     assert len(names) <= 5
 
 
+def test_requests_are_served_without_a_lifespan(serve):
+    server = serve("wsgi_corners:app", "--interface", "wsgi", "--lifespan", "off")
+    with ThreadPoolExecutor(20) as threads:
+        answers = list(threads.map(lambda _: server.client.get("/listed").text, range(200)))
+    assert answers == ["one two"] * 200
+
+
 def test_no_more_calls_than_threads_run_at_once(serve):
     server = serve("wsgi_corners:app", "--interface", "wsgi", "--wsgi-threads", "2")
     with ThreadPoolExecutor(20) as threads:
