@@ -45,39 +45,38 @@ impl Relay {
     /// Has a thread woken for what the server has put into the queue. Returns `false` if nobody attends.
     pub(super) fn ask_for_thread(&self) -> bool {
         let mut state = self.lock();
-        let Some(attendant) = &state.attendant else {
-            return false;
+        let attendant = match state.is_thread_due {
+            true => None,
+            false => state.attendant.clone(),
         };
-        if !state.is_thread_due {
-            attendant.wake_by_ref();
-            state.is_thread_due = true;
-        }
-        true
+        state.is_thread_due |= attendant.is_some();
+        let is_asked = state.is_thread_due;
+        drop(state);
+        wake(attendant);
+        is_asked
     }
 
     /// Has the task of the server woken whose response is complete.
     pub(super) fn complete(&self, waker: Waker) {
         let mut state = self.lock();
-        match &state.attendant {
-            None => {
-                drop(state);
-                waker.wake();
-            }
-            Some(attendant) => {
-                if !state.is_window_open {
-                    attendant.wake_by_ref();
-                }
-                state.complete.push(waker);
-            }
-        }
+        let Some(attendant) = state.attendant.clone() else {
+            drop(state);
+            waker.wake();
+            return;
+        };
+        state.complete.push(waker);
+        let attendant = Some(attendant).filter(|_| !state.is_window_open);
+        drop(state);
+        wake(attendant);
     }
 
     /// Passes on what is complete, because a thread has nothing more to do.
     pub(super) fn flush(&self) {
         let state = self.lock();
-        if let (Some(attendant), false) = (&state.attendant, state.complete.is_empty()) {
-            attendant.wake_by_ref();
-        }
+        let attendant = state.attendant.clone();
+        let attendant = attendant.filter(|_| !state.complete.is_empty());
+        drop(state);
+        wake(attendant);
     }
 
     /// Begins to attend. `None` where no runtime of Tokio has timers for it.
@@ -98,6 +97,12 @@ impl State {
             mem::take(&mut self.is_thread_due),
             mem::take(&mut self.complete),
         )
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
     }
 }
 
