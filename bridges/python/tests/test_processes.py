@@ -4,13 +4,15 @@ import contextlib
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from conftest import PATIENCE, SERVER
+from conftest import APPS, PATIENCE, SERVER
 from wire import Closed, Connection, get
 
 pytestmark = pytest.mark.every_loop
@@ -137,3 +139,10 @@ def test_no_request_fails_while_the_workers_are_replaced(serve):
                 assert time.monotonic() < deadline, server.output
                 load.wait_for_answers(1)
     assert load.failures == []
+
+
+@pytest.mark.skipif(SERVER != "callgate", reason="this is a part of callgate")
+def test_a_signal_counts_once_when_another_comes_with_it(loop):
+    command = [sys.executable, str(APPS / "counts_signals.py"), loop]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=2 * PATIENCE)
+    assert (result.stdout, result.stderr) == ("50\n", "")

@@ -6,6 +6,7 @@ import copy
 import logging
 import logging.config
 import logging.handlers
+import signal
 from functools import partial
 
 from callgate import _callgate
@@ -32,10 +33,16 @@ async def serve(worker, app, on_ready=lambda: None, replaces_another=False):
 
 @contextlib.contextmanager
 def handlers(by_signal):
-    """Has signals call functions meanwhile."""
+    """Has signals call functions in the event loop meanwhile, once for each signal."""
     loop = asyncio.get_running_loop()
-    for number, handler in by_signal.items():
-        loop.add_signal_handler(number, handler)
+
+    def on_signal(number, frame):
+        loop.call_soon_threadsafe(by_signal[number])
+
+    for number in by_signal:
+        # This has the loop wake. uvloop may call its handler twice where another signal comes with this one.
+        loop.add_signal_handler(number, lambda: None)
+        signal.signal(number, on_signal)
     try:
         yield
     finally:
