@@ -26,8 +26,8 @@ const FORCED: Duration = Duration::from_millis(800);
 /// an application that blocks its thread takes longer.
 const DROP_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The least time that the lifespan has, however short the graceful time-out is. It has done nothing
-/// yet that could be too slow.
+/// The least time that the lifespan has where the graceful time-out is shorter. A second request for a
+/// shutdown, or an application that blocks its thread, leaves it less.
 const LEAST_FOR_LIFESPAN: Duration = Duration::from_secs(1);
 
 /// Asks a server to shut down, and tells when it has started. All clones belong to the same server.

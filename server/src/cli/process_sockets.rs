@@ -10,7 +10,7 @@ use crate::retirement::Retirement;
 use crate::succession::Succession;
 use crate::{ServeError, Server};
 
-/// A listening socket that a process passes to the one that replaces it.
+/// A listening socket that a process passes on to its successor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SocketDescription {
     /// The number of its descriptor.
@@ -43,9 +43,9 @@ impl ProcessSockets {
         self.sockets.iter().map(describe).collect()
     }
 
-    /// Sets whether this process removes the files of the sockets in the end. At first, a process that has bound its
-    /// sockets removes them, and one that has taken sockets over does not. A process that becomes the owner closes the sockets
-    /// that its settings do not name.
+    /// Sets whether this process removes the files of the sockets when it ends. By default, a process removes the files of
+    /// sockets that it has bound, and keeps those of sockets that it has inherited. A process that becomes the owner also
+    /// closes the inherited sockets that its settings do not name.
     pub fn own_files(&self, is_owner: bool) {
         let files = (self.sockets.iter()).filter_map(|socket| socket.file.as_ref());
         files.for_each(|file| file.set(is_owner));

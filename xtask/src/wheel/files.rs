@@ -35,7 +35,7 @@ enum Interpreters {
 enum Build {
     /// As fast as possible, for tests.
     Debug,
-    /// As it is published: optimised by a profile of the server under the load of `training/`.
+    /// With the optimisations of the published wheel, for which the server runs under the load of `training/`.
     Published,
 }
 
@@ -164,7 +164,7 @@ fn test_for(
     super::test_installed(&environment, arguments)
 }
 
-/// Builds the file of the wheel as it is published, and installs this file. The environment has maturin.
+/// Builds the published wheel, and installs its file in an environment that has maturin.
 ///
 /// # Errors
 ///

@@ -79,7 +79,7 @@ impl Relay {
         wake(attendant);
     }
 
-    /// Begins to attend. `None` where no runtime of Tokio has timers for it.
+    /// Begins to attend. `None` outside of a runtime of Tokio, whose timers this needs.
     pub(super) fn attend(pool: &Pool) -> Option<Attendant<'_>> {
         Handle::try_current().ok()?;
         Some(Attendant {
