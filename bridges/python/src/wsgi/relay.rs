@@ -21,7 +21,7 @@ use super::pool::Pool;
 /// The most time that a complete response waits for others. Tokio's timers have a resolution of one millisecond.
 const WINDOW: Duration = Duration::from_millis(1);
 
-/// What is to be told.
+/// Between the threads and the server.
 #[derive(Debug, Default)]
 pub(super) struct Relay(Mutex<State>);
 
@@ -29,12 +29,27 @@ pub(super) struct Relay(Mutex<State>);
 struct State {
     /// Wakes the attendant; `None` while there is none.
     attendant: Option<Waker>,
-    /// Whether a thread is to be woken.
-    is_thread_due: bool,
-    /// Wake the tasks of the server whose responses are complete.
-    complete: Vec<Waker>,
+    due: Due,
     /// Whether responses wait for others.
     is_window_open: bool,
+}
+
+/// What is to be told.
+#[derive(Debug, Default)]
+struct Due {
+    /// Whether a thread is to be woken.
+    thread: bool,
+    /// Wake the tasks of the server whose responses are complete.
+    complete: Vec<Waker>,
+}
+
+impl Due {
+    fn tell(self, pool: &Pool) {
+        if self.thread {
+            pool.wake_thread();
+        }
+        self.complete.into_iter().for_each(Waker::wake);
+    }
 }
 
 impl Relay {
@@ -45,15 +60,15 @@ impl Relay {
     /// Has a thread woken for what the server has put into the queue. Returns `false` if nobody attends.
     pub(super) fn ask_for_thread(&self) -> bool {
         let mut state = self.lock();
-        let attendant = match state.is_thread_due {
-            true => None,
-            false => state.attendant.clone(),
+        let Some(attendant) = state.attendant.clone() else {
+            return false;
         };
-        state.is_thread_due |= attendant.is_some();
-        let is_asked = state.is_thread_due;
+        let was_due = mem::replace(&mut state.due.thread, true);
         drop(state);
-        wake(attendant);
-        is_asked
+        if !was_due {
+            attendant.wake();
+        }
+        true
     }
 
     /// Has the task of the server woken whose response is complete.
@@ -64,19 +79,25 @@ impl Relay {
             waker.wake();
             return;
         };
-        state.complete.push(waker);
-        let attendant = Some(attendant).filter(|_| !state.is_window_open);
+        state.due.complete.push(waker);
+        let is_window_open = state.is_window_open;
         drop(state);
-        wake(attendant);
+        if !is_window_open {
+            attendant.wake();
+        }
     }
 
     /// Passes on what is complete, because a thread has nothing more to do.
     pub(super) fn flush(&self) {
         let state = self.lock();
-        let attendant = state.attendant.clone();
-        let attendant = attendant.filter(|_| !state.complete.is_empty());
+        let attendant = match state.due.complete.is_empty() {
+            true => None,
+            false => state.attendant.clone(),
+        };
         drop(state);
-        wake(attendant);
+        if let Some(attendant) = attendant {
+            attendant.wake();
+        }
     }
 
     /// Begins to attend. `None` outside of a runtime of Tokio, whose timers this needs.
@@ -88,30 +109,6 @@ impl Relay {
             is_open: false,
             is_used: false,
         })
-    }
-}
-
-impl State {
-    fn take(&mut self) -> (bool, Vec<Waker>) {
-        (
-            mem::take(&mut self.is_thread_due),
-            mem::take(&mut self.complete),
-        )
-    }
-}
-
-fn wake(waker: Option<Waker>) {
-    if let Some(waker) = waker {
-        waker.wake();
-    }
-}
-
-fn tell(pool: &Pool, (is_thread_due, complete): (bool, Vec<Waker>)) {
-    if is_thread_due {
-        pool.wake_thread();
-    }
-    for waker in complete {
-        waker.wake();
     }
 }
 
@@ -130,16 +127,16 @@ impl Attendant<'_> {
     /// Tells what there is, and has the task woken when there is more.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) {
         loop {
-            let told = {
+            let due = {
                 let mut state = self.pool.relay.lock();
                 let is_known = |waker: &Waker| waker.will_wake(cx.waker());
                 if !state.attendant.as_ref().is_some_and(is_known) {
                     state.attendant = Some(cx.waker().clone());
                 }
-                state.take()
+                mem::take(&mut state.due)
             };
-            self.is_used |= !told.1.is_empty();
-            tell(self.pool, told);
+            self.is_used |= !due.complete.is_empty();
+            due.tell(self.pool);
             if self.is_open && self.window.as_mut().poll(cx).is_pending() {
                 return;
             }
@@ -150,7 +147,7 @@ impl Attendant<'_> {
             };
             let mut state = self.pool.relay.lock();
             state.is_window_open = self.is_open;
-            if self.is_open || state.complete.is_empty() {
+            if self.is_open || state.due.complete.is_empty() {
                 return;
             }
             // Responses have come that counted on the window.
@@ -160,12 +157,7 @@ impl Attendant<'_> {
 
 impl Drop for Attendant<'_> {
     fn drop(&mut self) {
-        let told = {
-            let mut state = self.pool.relay.lock();
-            state.attendant = None;
-            state.is_window_open = false;
-            state.take()
-        };
-        tell(self.pool, told);
+        let State { due, .. } = mem::take(&mut *self.pool.relay.lock());
+        due.tell(self.pool);
     }
 }
