@@ -1,9 +1,8 @@
 //! Random texts.
 
-use std::hash::{BuildHasher as _, RandomState};
-
-/// Returns 128 random bits as 32 hexadecimal digits.
+/// Returns 128 random bits of the system as 32 hexadecimal digits.
 pub(crate) fn random_hex() -> String {
-    let [first, second] = [(); 2].map(|()| RandomState::new().hash_one(()));
-    format!("{first:016x}{second:016x}")
+    let mut octets = [0; 16];
+    getrandom::fill(&mut octets).expect("the system has random octets");
+    format!("{:032x}", u128::from_ne_bytes(octets))
 }

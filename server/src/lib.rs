@@ -61,6 +61,7 @@ mod log_file;
 mod metrics;
 mod monitoring;
 mod proxy;
+mod random;
 mod readiness;
 mod record;
 #[cfg(feature = "tls")]

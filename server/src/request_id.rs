@@ -1,10 +1,9 @@
 //! Identifiers of requests (`--request-id`), by which the logs of several services can be joined.
 
-use std::hash::{BuildHasher as _, RandomState};
-
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::connection::ConnectionInfo;
+use crate::random::random_octets;
 
 /// The field that carries the identifier of a request.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -35,11 +34,10 @@ fn received(headers: &HeaderMap) -> Option<HeaderValue> {
         .flatten()
 }
 
-/// Returns an identifier of 128 random bits. The keys of the hashers come from the random numbers of the
-/// system.
+/// Returns an identifier of 128 random bits of the system: processes that have forked have others.
 fn random() -> HeaderValue {
-    let [high, low] = [0_u8, 1].map(|half| RandomState::new().hash_one(half));
-    HeaderValue::try_from(format!("{high:016x}{low:016x}")).expect("hexadecimal digits")
+    let random = u128::from_ne_bytes(random_octets());
+    HeaderValue::try_from(format!("{random:032x}")).expect("hexadecimal digits")
 }
 
 #[cfg(test)]
