@@ -32,6 +32,7 @@ mod log;
 mod server_thread;
 #[cfg(feature = "wheel")]
 mod settings;
+mod tolerance;
 #[cfg(feature = "wheel")]
 mod worker;
 mod wsgi;

@@ -14,6 +14,7 @@ use super::cancelled::Cancelled;
 use super::resumer::Resumer;
 use super::scope::Scopes;
 use super::tasks::Tasks;
+use crate::tolerance::Tolerance;
 
 /// An application in Python, on the thread of its event loop.
 #[derive(Debug)]
@@ -51,6 +52,7 @@ pub(crate) struct Interpreter {
     /// Logs an exception that no line of the server shows: `log(level, exception)`.
     pub(super) log_exception: Py<PyAny>,
     pub(super) scopes: Scopes,
+    pub(super) tolerance: Tolerance,
     pub(super) resumer: Arc<Resumer>,
     /// The tasks that were cancelled and have not ended.
     pub(super) cancelled: Cancelled,
@@ -100,6 +102,7 @@ impl LoopApp {
             turn,
             strip: parts.strip,
             log_exception: parts.log_exception,
+            tolerance: Tolerance::default(),
             scopes: Scopes::new(py, offer.has_http_shutdown)?,
             resumer,
             cancelled: Cancelled::default(),

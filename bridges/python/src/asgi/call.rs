@@ -15,6 +15,7 @@ use super::app::Interpreter;
 use super::awaitable::Waiter;
 use super::callables::{Ended, Receive, Send};
 use super::exception::Exception;
+use super::progress::Progress;
 use crate::guest;
 
 create_exception!(
@@ -51,10 +52,7 @@ pub(super) struct State {
     end_waker: Option<Waker>,
     pub(super) has_received: bool,
     pub(super) has_sent: bool,
-    /// Whether the application has sent its whole response.
-    pub(super) has_completed: bool,
-    pub(super) has_started: bool,
-    pub(super) has_trailers: bool,
+    pub(super) progress: Progress,
     is_cancelled: bool,
     /// Whether the lifespan is to shut down, once no task is left that was cancelled.
     pub(super) is_shutting_down: bool,
@@ -103,9 +101,7 @@ impl Call {
                 end_waker: None,
                 has_received: false,
                 has_sent: false,
-                has_completed: false,
-                has_started: false,
-                has_trailers: false,
+                progress: Progress::new(scope),
                 is_cancelled: false,
                 is_shutting_down: false,
             }),

@@ -14,6 +14,7 @@ use super::awaitable::{SendStep, Waiter};
 use super::call::{Call, ClientDisconnected, Kind, State};
 use super::cancelled::PATIENCE;
 use super::event;
+use crate::tolerance::Broken;
 
 /// What a send of the application has come to.
 pub(super) enum SendOutcome {
@@ -174,20 +175,22 @@ impl Call {
         py: Python<'_>,
         event: &Bound<'_, PyAny>,
     ) -> PyResult<SendOutcome> {
-        let event = event::from_python(event)?;
-        let must_wait = {
+        let mut broken = Broken::default();
+        let mut event = event::from_python(event, &mut broken)?;
+        let (is_sent, must_wait) = {
             let mut state = self.lock();
             if self.kind == Kind::Lifespan && !is_of_lifespan(&event) {
                 let reason = format!("`{}` in a lifespan scope", event.type_name());
                 return Err(PyRuntimeError::new_err(reason));
             }
-            // ASGI leaves it to the server what is sent after the end, or out of place, and servers ignore it.
-            if self.kind == Kind::Http && state.ignores_event(&event) {
-                return Ok(SendOutcome::Done);
-            }
-            state.note(&event);
-            !state.sends.is_empty()
+            state.has_sent = true;
+            let is_sent = state.progress.take(&mut event, &mut broken);
+            (is_sent, !state.sends.is_empty())
         };
+        self.interpreter.tolerance.warn(broken);
+        if !is_sent {
+            return Ok(SendOutcome::Done);
+        }
         let step = SendStep::Whole(event);
         if must_wait {
             return self.wait_to_send(py, step).map(SendOutcome::Waits);
@@ -233,29 +236,6 @@ impl Wake for Call {
         if !self.is_queued.swap(true, Ordering::AcqRel) {
             self.interpreter.resumer.push(self.clone());
         }
-    }
-}
-
-impl State {
-    /// Notes what the application sends.
-    fn note(&mut self, event: &SendEvent) {
-        self.has_sent = true;
-        self.has_completed |= match event {
-            SendEvent::HttpResponseStart(start) => {
-                self.has_started = true;
-                self.has_trailers = start.trailers;
-                false
-            }
-            SendEvent::HttpResponseBody(body) => !body.more_body && !self.has_trailers,
-            SendEvent::HttpResponsePathSend(_) => !self.has_trailers,
-            SendEvent::HttpResponseTrailers(trailers) => !trailers.more_trailers,
-            _ => false,
-        };
-    }
-
-    fn ignores_event(&self, event: &SendEvent) -> bool {
-        let is_late_hint = self.has_started && matches!(event, SendEvent::HttpResponseEarlyHint(_));
-        self.has_completed || is_late_hint
     }
 }
 

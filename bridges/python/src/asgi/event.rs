@@ -2,13 +2,14 @@
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use callgate::message::is_hop_by_hop;
+use callgate::rule;
 use callgate::{
     HttpResponseBody, HttpResponseEarlyHint, HttpResponsePathSend, HttpResponseStart,
     HttpResponseTrailers, LifespanShutdownComplete, LifespanShutdownFailed,
     LifespanStartupComplete, LifespanStartupFailed, Message, ReceiveEvent, SendEvent,
     WebSocketAccept, WebSocketClose, WebSocketDisconnect,
 };
+use http::header::{CONTENT_LENGTH, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::intern;
@@ -17,6 +18,7 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyDict, PyList, PyMemoryView, PyNone, PyString, PyTuple};
 
 use super::call::Kind;
+use crate::tolerance::Broken;
 
 /// The most octets of the reason of a close (RFC 6455, 5.5).
 const MAX_REASON: usize = 123;
@@ -71,6 +73,7 @@ pub(super) fn disconnect(py: Python<'_>, kind: Kind) -> PyResult<Py<PyAny>> {
 struct Keys<'a, 'py> {
     name: &'a str,
     event: &'a Bound<'py, PyDict>,
+    broken: &'a mut Broken,
 }
 
 impl<'py> Keys<'_, 'py> {
@@ -131,7 +134,7 @@ impl<'py> Keys<'_, 'py> {
     }
 
     /// Returns the header fields without those of the connection, which are the server's.
-    fn headers(&self) -> PyResult<HeaderMap> {
+    fn headers(&mut self) -> PyResult<HeaderMap> {
         let py = self.event.py();
         let Some(value) = self.get(intern!(py, "headers"))? else {
             return Ok(HeaderMap::new());
@@ -139,7 +142,7 @@ impl<'py> Keys<'_, 'py> {
         let mut fields = HeaderMap::new();
         let mut add = |field: Bound<'py, PyAny>| -> PyResult<()> {
             let (name, value) = self.pair(&field)?;
-            if !is_hop_by_hop(&name) {
+            if self.broken.keeps_field(&name) {
                 fields.append(name, value);
             }
             Ok(())
@@ -197,7 +200,7 @@ impl<'py> Keys<'_, 'py> {
         links.collect()
     }
 
-    fn start(&self) -> PyResult<HttpResponseStart> {
+    fn start(&mut self) -> PyResult<HttpResponseStart> {
         let mut start = HttpResponseStart::new(self.status()?);
         start.headers = self.headers()?;
         start.trailers = self.flag(intern!(self.event.py(), "trailers"))?;
@@ -219,8 +222,8 @@ impl<'py> Keys<'_, 'py> {
     }
 }
 
-/// Returns an event that the application sends.
-pub(super) fn from_python(event: &Bound<'_, PyAny>) -> PyResult<SendEvent> {
+/// Returns an event that the application sends, and takes note of what it breaks.
+pub(super) fn from_python(event: &Bound<'_, PyAny>, broken: &mut Broken) -> PyResult<SendEvent> {
     let py = event.py();
     let Ok(event) = event.cast::<PyDict>() else {
         let kind = event.get_type().name()?;
@@ -235,7 +238,11 @@ pub(super) fn from_python(event: &Bound<'_, PyAny>) -> PyResult<SendEvent> {
         .cast::<PyString>()
         .map_err(|_| PyTypeError::new_err("the `type` of an event is not str"))?;
     let name = kind.to_str()?;
-    let keys = Keys { name, event };
+    let mut keys = Keys {
+        name,
+        event,
+        broken,
+    };
     Ok(match name {
         "http.response.start" => SendEvent::HttpResponseStart(keys.start()?),
         "http.response.body" => SendEvent::HttpResponseBody(keys.body()?),
@@ -257,18 +264,21 @@ pub(super) fn from_python(event: &Bound<'_, PyAny>) -> PyResult<SendEvent> {
             let mut accept = WebSocketAccept::new();
             accept.subprotocol = keys.text(intern!(py, "subprotocol"))?;
             accept.headers = keys.headers()?;
+            leave_handshake_out(&mut accept, keys.broken);
             accept.into()
         }
         "websocket.send" => {
-            let text = keys.text(intern!(py, "text"))?;
-            match (text, keys.octets(intern!(py, "bytes"))?) {
-                (Some(text), None) => Message::text(text).into(),
-                (None, Some(bytes)) => Message::binary(bytes).into(),
-                _ => {
-                    return Err(PyValueError::new_err(
-                        "`websocket.send` must have either `text` or `bytes`",
-                    ));
-                }
+            // ASGI permits both, and other servers send the octets then.
+            match keys.octets(intern!(py, "bytes"))? {
+                Some(bytes) => Message::binary(bytes).into(),
+                None => match keys.text(intern!(py, "text"))? {
+                    Some(text) => Message::text(text).into(),
+                    None => {
+                        return Err(PyValueError::new_err(
+                            "`websocket.send` has neither `text` nor `bytes`",
+                        ));
+                    }
+                },
             }
         }
         "websocket.close" => {
@@ -278,6 +288,10 @@ pub(super) fn from_python(event: &Bound<'_, PyAny>) -> PyResult<SendEvent> {
             let reason = reason.map(|reason| {
                 let text = reason.str()?;
                 let text = text.to_str()?;
+                if text.len() > MAX_REASON {
+                    let what = format!("the reason of a close is cut to {MAX_REASON} octets");
+                    keys.broken.note(rule::CLOSE_REASON_LENGTH, what);
+                }
                 let mut ends = (0..=MAX_REASON.min(text.len())).rev();
                 let end = ends.find(|end| text.is_char_boundary(*end));
                 PyResult::Ok(text[..end.unwrap_or_default()].into())
@@ -296,6 +310,23 @@ pub(super) fn from_python(event: &Bound<'_, PyAny>) -> PyResult<SendEvent> {
             return Err(PyRuntimeError::new_err(reason));
         }
     })
+}
+
+/// Leaves the fields out of an acceptance that are the server's. A subprotocol may be among them.
+fn leave_handshake_out(accept: &mut WebSocketAccept, broken: &mut Broken) {
+    let names = accept
+        .headers
+        .keys()
+        .filter(|name| name.as_str().starts_with("sec-websocket-") || **name == CONTENT_LENGTH);
+    let names: Vec<_> = names.cloned().collect();
+    for name in names {
+        let value = accept.headers.remove(&name);
+        if name == SEC_WEBSOCKET_PROTOCOL && accept.subprotocol.is_none() {
+            accept.subprotocol = value.and_then(|value| Some(value.to_str().ok()?.into()));
+        }
+        let what = format!("the field `{name}` is left out of the acceptance of a WebSocket");
+        broken.note(rule::NO_HANDSHAKE_HEADERS, what);
+    }
 }
 
 /// Returns octets of any kind; `None` if it is something else.

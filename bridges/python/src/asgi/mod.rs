@@ -8,6 +8,7 @@ mod cancelled;
 mod channel;
 mod event;
 mod exception;
+mod progress;
 mod resumer;
 mod scope;
 mod tasks;

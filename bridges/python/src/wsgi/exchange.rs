@@ -16,6 +16,7 @@ use callgate::{
 use pyo3::Python;
 
 use super::pool::Pool;
+use crate::tolerance::Tolerance;
 
 /// The most octets of a response that a thread is ahead of the server, but for one part.
 const MOST_OUTPUT: usize = 64 << 10;
@@ -73,6 +74,11 @@ struct Input {
 pub(super) struct Gone;
 
 impl Exchange {
+    /// Returns what the application may break.
+    pub(super) fn tolerance(&self) -> &Tolerance {
+        &self.pool.tolerance
+    }
+
     pub(super) fn new(scope: Box<HttpScope>, pool: Arc<Pool>) -> Self {
         Self {
             pool,

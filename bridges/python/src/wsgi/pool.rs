@@ -13,6 +13,7 @@ use pyo3::types::{IntoPyDict as _, PyDict};
 use super::environ::Environs;
 use super::exchange::Exchange;
 use super::relay::Relay;
+use crate::tolerance::Tolerance;
 
 /// The parts of a pool that come from the package in Python, as attributes of one object.
 #[derive(FromPyObject)]
@@ -37,6 +38,7 @@ pub(super) struct Pool {
     pub(super) shows_exceptions: bool,
     pub(super) environs: Environs,
     pub(super) relay: Relay,
+    pub(super) tolerance: Tolerance,
     queue: Mutex<Queue>,
     /// Tells who waits for the end that a thread has ended.
     thread_ended: Condvar,
@@ -95,6 +97,7 @@ impl Pool {
             shows_exceptions,
             environs: Environs::new(py, parts.threads > 1, parts.has_several_processes)?,
             relay: Relay::default(),
+            tolerance: Tolerance::default(),
             queue: Mutex::default(),
             thread_ended: Condvar::new(),
         });

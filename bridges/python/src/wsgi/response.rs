@@ -4,7 +4,7 @@ use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
-use callgate::message::{forbids_content, is_hop_by_hop};
+use callgate::message::forbids_content;
 use callgate::{
     Feature, HttpResponseBody, HttpResponsePathSend, HttpResponseStart, HttpScope, SendError,
     SendEvent,
@@ -19,6 +19,7 @@ use pyo3::types::{PyList, PyString, PyTuple};
 use super::exchange::Exchange;
 use super::file::FileWrapper;
 use crate::asgi::{ClientDisconnected, octets};
+use crate::tolerance::Broken;
 
 /// The response of an application.
 #[derive(Debug)]
@@ -262,12 +263,10 @@ impl Response {
             }
         }
         let mut start = HttpResponseStart::new(parse_status(status)?);
-        let mut length = None;
-        start.headers = parse_fields(headers, &mut length)?;
-        if start.status == StatusCode::NO_CONTENT && length.is_some() {
-            // Frameworks set it, and HTTP forbids it.
-            start.headers.remove(CONTENT_LENGTH);
-        }
+        let (mut length, mut broken) = (None, Broken::default());
+        start.headers = parse_fields(headers, &mut length, &mut broken)?;
+        broken.fit_length(&mut start);
+        self.exchange.tolerance().warn(broken);
         *self.lock() = Progress::Started(start, length);
         Ok(())
     }
@@ -307,7 +306,11 @@ fn parse_status(status: &Bound<'_, PyString>) -> PyResult<StatusCode> {
 }
 
 /// Returns the fields without those of the connection, which are the server's, and sets the length that they announce.
-fn parse_fields(fields: &Bound<'_, PyAny>, length: &mut Option<u64>) -> PyResult<HeaderMap> {
+fn parse_fields(
+    fields: &Bound<'_, PyAny>,
+    length: &mut Option<u64>,
+    broken: &mut Broken,
+) -> PyResult<HeaderMap> {
     let Ok(fields) = fields.cast::<PyList>() else {
         return Err(PyTypeError::new_err("the fields of a response are no list"));
     };
@@ -328,14 +331,14 @@ fn parse_fields(fields: &Bound<'_, PyAny>, length: &mut Option<u64>) -> PyResult
         })?;
         if name == CONTENT_LENGTH {
             let number = value.to_str().ok().and_then(|number| number.parse().ok());
-            if number.is_none() || length.is_some() {
+            if number.is_none() || length.is_some_and(|length| Some(length) != number) {
                 return Err(PyValueError::new_err(format!(
                     "content-length is {value:?}, or is set twice"
                 )));
             }
             *length = number;
         }
-        if !is_hop_by_hop(&name) {
+        if broken.keeps_field(&name) {
             parsed.append(name, value);
         }
     }
