@@ -1,6 +1,6 @@
 //! The flags of a command line that serves an application inside a lint, or inside a recorder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use callgate::BoxApp;
 use callgate::rule::Role;
@@ -70,6 +70,14 @@ fn lint_mode() -> impl TypedValueParser<Value = LintMode> {
         "strict" => LintMode::Strict,
         _ => LintMode::Log,
     })
+}
+
+impl CheckFlags {
+    /// Returns the file or the directory that exchanges are recorded to.
+    #[must_use]
+    pub fn recording(&self) -> Option<&Path> {
+        self.record.as_deref()
+    }
 }
 
 impl AppWrapper for CheckFlags {

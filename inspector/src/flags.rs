@@ -61,6 +61,14 @@ pub struct InspectFlags {
     page: Option<PageServer>,
 }
 
+impl InspectFlags {
+    /// Returns the address of the page; `None` without an inspector.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.inspect
+    }
+}
+
 impl AppWrapper for InspectFlags {
     fn wrap(&mut self, app: BoxApp, start: Start) -> Result<BoxApp, String> {
         let Some(address) = self.inspect else {

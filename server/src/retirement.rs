@@ -1,13 +1,14 @@
 //! When a process has served enough, by the limits of the settings.
 
 use std::fmt;
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use crate::config::Process;
+use crate::random::random_octets;
 
 /// The limits of a process: the number of requests that it serves, and its age.
 #[derive(Debug)]
@@ -16,6 +17,26 @@ pub(crate) struct Retirement {
     max_age: Option<Duration>,
     served: AtomicU64,
     is_reached: Notify,
+}
+
+/// What is called at a limit, in place of the shutdown of the server.
+#[derive(Clone)]
+pub(crate) struct OnLimit(Arc<dyn Fn() + Send + Sync>);
+
+impl OnLimit {
+    pub(crate) fn new(call: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(Arc::new(call))
+    }
+
+    pub(crate) fn call(&self) {
+        (self.0)();
+    }
+}
+
+impl fmt::Debug for OnLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnLimit").finish_non_exhaustive()
+    }
 }
 
 /// The limit that a process has reached.
@@ -75,8 +96,7 @@ impl Retirement {
 
 /// Returns a number from 0 to `most` that differs from process to process.
 fn random_up_to(most: u64) -> u64 {
-    // The keys of a hasher are random.
-    let random = RandomState::new().build_hasher().finish();
+    let random = u64::from_ne_bytes(random_octets());
     most.checked_add(1).map_or(random, |count| random % count)
 }
 

@@ -83,6 +83,13 @@ fn cannot_start(reason: String) -> PyErr {
     ServeError::new_err((reason, callgate_cli::STARTUP))
 }
 
+/// Calls a function without arguments that does not fail.
+fn call(py: Python<'_>, function: &Py<PyAny>) {
+    if let Err(error) = function.call0(py) {
+        error.write_unraisable(py, Some(function.bind(py)));
+    }
+}
+
 /// A socket as Python has it: its descriptor, its origin and whether it has a file.
 type Description = (i32, String, bool);
 
@@ -217,17 +224,22 @@ impl Worker {
     }
 
     /// Serves in the event loop that runs, and calls `on_ready` when it does. Returns a future of asyncio that is done when
-    /// the server has ended.
+    /// the server has ended. It calls `on_limit` when it has served enough, and goes on; with `None`, it ends.
     fn start<'py>(
         slf: &Bound<'py, Self>,
         parts: &Bound<'py, PyAny>,
         on_ready: Py<PyAny>,
+        on_limit: Option<Py<PyAny>>,
         replaces_another: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let this = slf.get();
         let Some(server) = lock(&this.server).take() else {
             return Err(PyRuntimeError::new_err("a worker starts only once"));
+        };
+        let server = match on_limit {
+            Some(on_limit) => server.on_limit(move || Python::attach(|py| call(py, &on_limit))),
+            None => server,
         };
         let start = match replaces_another {
             true => Start::Successor,
@@ -255,11 +267,7 @@ impl Worker {
         let handle = this.handle.clone();
         guest.spawn(async move {
             handle.started().await;
-            Python::attach(|py| {
-                if let Err(error) = on_ready.call0(py) {
-                    error.write_unraisable(py, Some(on_ready.bind(py)));
-                }
-            });
+            Python::attach(|py| call(py, &on_ready));
         });
         guest.spawn(async move {
             let result = server.serve_until(pending()).await;

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -139,6 +140,35 @@ def test_no_request_fails_while_the_workers_are_replaced(serve):
                 assert time.monotonic() < deadline, server.output
                 load.wait_for_answers(1)
     assert load.failures == []
+
+
+@pytest.mark.skipif(
+    SERVER != "callgate", reason="uvicorn stops a worker before it starts its successor"
+)
+def test_no_request_fails_while_workers_retire(serve):
+    flags = ["--limit-max-requests", "50", "--limit-max-requests-jitter", "10"]
+    server = serve("process_id:app", "--workers", "2", *flags)
+    with Load(server, keeps=False) as load:
+        deadline = time.monotonic() + 4 * PATIENCE
+        while len(load.workers) < 6:
+            assert time.monotonic() < deadline, server.output
+            load.wait_for_answers(1)
+    assert load.failures == []
+    assert "the server is to be replaced, because" in server.output
+
+
+@pytest.mark.skipif(SERVER != "callgate", reason="the flag is that of callgate")
+def test_workers_do_not_draw_the_same_random_numbers(serve):
+    server = serve("process_id:app", "--workers", "4", "--request-id", "--access-log")
+    workers, count = set(), 0
+    while len(workers) < 4 or count < 40:
+        with Connection(server) as connection:
+            workers.add(connection.ask(get("/")).body)
+            count += 1
+    server.stop()
+    identifiers = re.findall(r"request_id=\"?([0-9a-f]{32})", server.output)
+    assert len(identifiers) == count
+    assert len(set(identifiers)) == count
 
 
 @pytest.mark.skipif(SERVER != "callgate", reason="this is a part of callgate")

@@ -18,6 +18,7 @@ use crate::error::ServeError;
 use crate::listener::PassedSocket;
 use crate::listener::{IntoListener, ListenAddr, Listener, Security};
 use crate::monitoring::Monitoring;
+use crate::retirement::OnLimit;
 use crate::shutdown::ServerHandle;
 use crate::signals::SignalThread;
 use crate::succession::Succession;
@@ -82,6 +83,7 @@ pub struct Server {
     monitoring: Monitoring,
     /// What the server shares with its predecessor and its successor, if it can be replaced.
     pub(crate) succession: Option<Arc<Succession>>,
+    on_limit: Option<OnLimit>,
 }
 
 impl Server {
@@ -97,6 +99,7 @@ impl Server {
             handle: ServerHandle::new(),
             monitoring: Monitoring::new(),
             succession: None,
+            on_limit: None,
         }
     }
 
@@ -109,6 +112,21 @@ impl Server {
     /// Sets what the application adds to the health checks and to the metrics of the server.
     pub fn monitoring(mut self, monitoring: Monitoring) -> Self {
         self.monitoring = monitoring;
+        self
+    }
+
+    /// Has `call` called when the server reaches the limit on its [requests](Config::limit_max_requests) or on its
+    /// [age](Config::limit_max_age). The server goes on then, until code outside has replaced it. Without this, it shuts down.
+    ///
+    /// ```no_run
+    /// # async fn hello(_: callgate::Scope, _: callgate::Receiver, _: callgate::Sender) -> Result<(), callgate::AppError> { Ok(()) }
+    /// use callgate_server::{Config, Server};
+    ///
+    /// let config = Config::new().limit_max_requests(Some(100_000));
+    /// let server = Server::new(hello).config(config).on_limit(|| eprintln!("start another process, please"));
+    /// ```
+    pub fn on_limit(mut self, call: impl Fn() + Send + Sync + 'static) -> Self {
+        self.on_limit = Some(OnLimit::new(call));
         self
     }
 

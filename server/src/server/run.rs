@@ -23,6 +23,7 @@ use crate::listener::{AsyncListener, ListenAddr, Security};
 use crate::readiness::Readiness;
 #[cfg(feature = "tls")]
 use crate::redirect;
+use crate::retirement::{Limit, OnLimit};
 use crate::shutdown::{self, ShutdownRequests};
 #[cfg(feature = "tls")]
 use crate::tls::Acceptor;
@@ -126,7 +127,7 @@ impl Server {
             biased;
             () = requests.next() => {}
             // A server that another process can replace goes on until then.
-            limit = context.retirement.due(), if self.succession.is_none() => {
+            limit = limit_of(&context, self.on_limit), if self.succession.is_none() => {
                 tracing::info!("the server stops, because {limit}");
                 self.handle.shutdown();
                 requests.next().await;
@@ -158,6 +159,17 @@ impl Server {
         }
         result
     }
+}
+
+/// Returns the limit at which the server shuts down. With `on_limit`, it does not, and code outside is told.
+async fn limit_of(context: &ServerContext, on_limit: Option<OnLimit>) -> Limit {
+    let limit = context.retirement.due().await;
+    let Some(on_limit) = on_limit else {
+        return limit;
+    };
+    tracing::info!("the server is to be replaced, because {limit}");
+    on_limit.call();
+    pending().await
 }
 
 /// Logs the addresses that the server listens on.

@@ -29,6 +29,10 @@ PERIOD = 0.25
 # How often in seconds a worker tells that its event loop makes progress.
 BEAT = 1.0
 
+# What a worker tells its supervisor: that its event loop makes progress, and that it is to be replaced.
+PROGRESS = b"."
+SERVED_ENOUGH = b"e"
+
 # The number of new objects after which the collector of cycles looks at them, with `--gc tuned`.
 YOUNG_OBJECTS = 10_000
 
@@ -48,7 +52,7 @@ def serve_in_processes(settings, load_app=None):
     except (Unloadable, OSError, ValueError) as error:
         return process.fail(error)
     try:
-        if load_app is None and (settings.workers > 1 or settings.reload or settings.retires):
+        if settings.is_supervised:
             process.bind()
             return Supervisor(process).run()
         return serve_here(process, load_app or partial(load, settings))
@@ -93,7 +97,9 @@ def is_unused(number):
     return signal.getsignal(number) is signal.SIG_DFL
 
 
-def serve_until_signal(process, load_app, bind, signals_of, on_ready, replaces_another=False):
+def serve_until_signal(
+    process, load_app, bind, signals_of, on_ready, on_limit=None, replaces_another=False
+):
     """Serves in this process until the worker is shut down. Returns the exit status."""
     settings = process.settings
 
@@ -104,7 +110,8 @@ def serve_until_signal(process, load_app, bind, signals_of, on_ready, replaces_a
             on_ready()
 
         with handlers(signals_of(worker)):
-            await serve(worker, app, ready, replaces_another or process.has_predecessor)
+            is_successor = replaces_another or process.has_predecessor
+            await serve(worker, app, ready, on_limit, is_successor)
 
     try:
         app = load_app()
@@ -141,6 +148,7 @@ class Child:
     def __init__(self, process, replaces_another):
         self.started = time.monotonic()
         self.heard = None
+        self.has_served_enough = False
         self.is_ending = False
         self.reader, writer = os.pipe()
         self.pid = os.fork()
@@ -164,6 +172,7 @@ class Child:
                 lambda: process.worker,
                 signals_of_child,
                 partial(beat, writer),
+                partial(tell, writer, SERVED_ENOUGH),
                 replaces_another,
             )
         except SystemExit as exit:
@@ -178,8 +187,9 @@ class Child:
     def listen(self):
         """Reads what the worker has told. It is ready once it has told something."""
         with contextlib.suppress(BlockingIOError):
-            if os.read(self.reader, 4096):
+            if told := os.read(self.reader, 4096):
                 self.heard = time.monotonic()
+                self.has_served_enough |= SERVED_ENOUGH in told
 
     @property
     def is_ready(self):
@@ -218,13 +228,19 @@ def end_interpreter():
 
 def beat(writer):
     """Tells the supervisor, again and again, that the event loop makes progress."""
+    if tell(writer, PROGRESS):
+        asyncio.get_running_loop().call_later(BEAT, beat, writer)
+
+
+def tell(writer, what):
+    """Tells the supervisor something. Returns whether it is there."""
     try:
-        os.write(writer, b".")
+        os.write(writer, what)
     except BrokenPipeError:
-        # The supervisor is gone: nobody would stop this process.
+        # Nobody would stop this process.
         os.kill(os.getpid(), signal.SIGTERM)
-        return
-    asyncio.get_running_loop().call_later(BEAT, beat, writer)
+        return False
+    return True
 
 
 # The signal by which the supervisor has a worker end at once.
@@ -236,8 +252,8 @@ SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2, signal.
 class Supervisor:
     """Keeps workers running that share their sockets.
 
-    A worker that dies is replaced, after a pause that grows while it dies early. At SIGHUP, and at a change with `--reload`,
-    each worker is replaced by one that has started before the old one stops. SIGINT and SIGTERM are passed on. SIGUSR2
+    A worker that dies is replaced, after a pause that grows while it dies early. A worker that has served enough, and at SIGHUP
+    and at a change with `--reload` each worker, is replaced by one that has started before the old one stops. SIGINT and SIGTERM are passed on. SIGUSR2
     replaces the supervisor with its workers.
     """
 
@@ -334,8 +350,6 @@ class Supervisor:
             return
         if child.is_ending:
             return
-        if child.is_ready and code == 0:
-            return  # It has served its requests.
         why = f"status {code}" if code >= 0 else signal.Signals(-code).name
         if (
             not child.is_ready
@@ -368,6 +382,9 @@ class Supervisor:
         """Hears the workers, and ends those that others have replaced and those that make no progress."""
         for child in self.children + self.leaving:
             child.listen()
+        if not self.is_stopping:
+            self.leaving += [child for child in self.children if child.has_served_enough]
+            self.children = [child for child in self.children if not child.has_served_enough]
         ready = sum(child.is_ready for child in self.children)
         self.has_served |= ready > 0
         if ready == self.settings.workers and not self.is_stopping:

@@ -17,9 +17,13 @@ from callgate._loop import Parts, mark_as_coroutine_functions
 mark_as_coroutine_functions(_callgate.Receive, _callgate.Send)
 
 
-async def serve(worker, app, on_ready=lambda: None, replaces_another=False):
-    """Serves until the worker is shut down. It may replace another one, which serves until it is ready."""
-    done = worker.start(Parts(app, asyncio.get_running_loop()), on_ready, replaces_another)
+async def serve(worker, app, on_ready=lambda: None, on_limit=None, replaces_another=False):
+    """Serves until the worker is shut down. It may replace another one, which serves until it is ready.
+
+    When the worker has served enough, `on_limit` is called, on any thread, and the worker goes on; without it, the worker ends.
+    """
+    parts = Parts(app, asyncio.get_running_loop())
+    done = worker.start(parts, on_ready, on_limit, replaces_another)
     try:
         # The server ends by itself, and goes on until then.
         await asyncio.shield(done)
@@ -74,7 +78,9 @@ def configure_logging(settings):
             read_log_config(path)
         except Exception as error:
             reason = f"{error}: {error.__cause__}" if error.__cause__ else error
-            raise ValueError(f"cannot set up `logging` by {path}: {reason} (--log-config)") from error
+            raise ValueError(
+                f"cannot set up `logging` by {path}: {reason} (--log-config)"
+            ) from error
         return
     for name in ("callgate.error", "callgate.access"):
         logger = logging.getLogger(name)
@@ -125,16 +131,44 @@ def arguments_of(settings):
     return arguments
 
 
+# The settings of processes, and of the loading of an application.
+OF_PROCESSES = (
+    "app_dir",
+    "env_file",
+    "factory",
+    "gc",
+    "loop",
+    "pid",
+    "reload",
+    "reload_dir",
+    "reload_exclude",
+    "reload_include",
+    "timeout_upgrade",
+    "timeout_worker_healthcheck",
+    "workers",
+)
+
+
+def refuse_settings_of_processes(settings):
+    for name in OF_PROCESSES:
+        is_given = settings.get(name) not in (None, False)
+        if is_given and (name, settings[name]) != ("workers", 1):
+            raise ValueError(
+                f"`{name}` is a setting of processes, and `Server` serves in this one: use `callgate.run`"
+            )
+
+
 class Server:
     """A server in an event loop that runs already.
 
     The settings are those of the command line, by name: `Server(app, port=8000, log_level="warning")`. The sockets are
     bound at once, so `addresses` tells the port that the system has chosen for `port=0`.
 
-    Raises `ServeError` if the server cannot listen.
+    Raises `ServeError` if the server cannot listen, and `ValueError` at settings of processes, such as `workers`.
     """
 
     def __init__(self, app, **settings):
+        refuse_settings_of_processes(settings)
         settings = Settings(["-", *arguments_of(settings)])
         configure_logging(settings)
         self._app = of_interface(app, settings)
