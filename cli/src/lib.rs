@@ -88,20 +88,36 @@ pub fn read_with<T>(
     args: &[OsString],
     values: impl FnOnce(&ArgMatches) -> Result<T, clap::Error>,
 ) -> Result<T, ExitCode> {
+    try_read_with(command, args, values).map_err(|error| {
+        // Nothing is left to do when the output is closed; the status says the same.
+        let _ = error.print();
+        if error.use_stderr() {
+            ExitCode::from(USAGE)
+        } else {
+            ExitCode::SUCCESS
+        }
+    })
+}
+
+/// Reads a command line with `command`, and prints nothing. The first of `args` is the name of the program.
+///
+/// # Errors
+///
+/// Returns what [`parse`] prints.
+pub fn try_read<T: FromArgMatches>(command: &Command, args: &[OsString]) -> Result<T, clap::Error> {
+    try_read_with(command, args, T::from_arg_matches)
+}
+
+fn try_read_with<T>(
+    command: &Command,
+    args: &[OsString],
+    values: impl FnOnce(&ArgMatches) -> Result<T, clap::Error>,
+) -> Result<T, clap::Error> {
     // Errors mask the value of a variable only where `command` itself declares it secret.
     without_values(without_empty_variables(command.clone()))
         .try_get_matches_from(args)
         .and_then(|matches| values(&matches))
-        .map_err(|error| {
-            let error = usage_error::clarified(error, command, args);
-            // Nothing is left to do when the output is closed; the status says the same.
-            let _ = error.print();
-            if error.use_stderr() {
-                ExitCode::from(USAGE)
-            } else {
-                ExitCode::SUCCESS
-            }
-        })
+        .map_err(|error| usage_error::clarified(error, command, args))
 }
 
 /// Ignores environment variables that are set to nothing, as a compose file sets those that it passes on and that are

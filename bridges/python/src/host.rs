@@ -22,10 +22,11 @@ thread_local! {
 #[pyclass(frozen, module = "callgate._callgate")]
 pub(crate) struct Host;
 
+/// What runs in an event loop: one guest, and the applications of all servers there.
 #[derive(Debug)]
 struct Running {
     guest: Rc<Guest>,
-    interpreter: Arc<Interpreter>,
+    applications: RefCell<Vec<Arc<Interpreter>>>,
     event_loop: Py<PyAny>,
     tick: Py<PyAny>,
 }
@@ -35,57 +36,97 @@ fn running() -> Option<Rc<Running>> {
     RUNNING.with_borrow(Clone::clone)
 }
 
+impl Running {
+    /// Begins to run a guest in this event loop, which is that of this thread.
+    fn start(host: &Bound<'_, Host>, event_loop: &Bound<'_, PyAny>) -> PyResult<Rc<Self>> {
+        let guest = Guest::new()?;
+        let tick = host.getattr("tick")?;
+        let [driver, wakes] = guest.descriptors();
+        event_loop.call_method1("add_reader", (driver, host.getattr("turn")?))?;
+        event_loop.call_method1("add_reader", (wakes, host.getattr("woken")?))?;
+        event_loop.call_method1("call_soon", (&tick,))?;
+        let running = Rc::new(Self {
+            guest,
+            applications: RefCell::default(),
+            event_loop: event_loop.clone().unbind(),
+            tick: tick.unbind(),
+        });
+        RUNNING.set(Some(running.clone()));
+        Ok(running)
+    }
+
+    /// Has the event loop call for a turn.
+    fn schedule_turn(&self, py: Python<'_>) -> PyResult<()> {
+        match self.applications.borrow().first() {
+            Some(application) => application.schedule_turn(py),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the exception with which the event loop is to end.
+    fn take_fatal(&self) -> Option<PyErr> {
+        let applications = self.applications.borrow();
+        applications
+            .iter()
+            .find_map(|application| application.take_fatal())
+    }
+}
+
 impl Host {
-    /// Begins to run a guest in the event loop of these parts, which is that of this thread. Returns the guest and the application.
+    /// Begins to run an application in the event loop of these parts, which is that of this thread. Returns the guest, which all
+    /// servers in this event loop share, and the application.
     pub(crate) fn start(parts: &Bound<'_, PyAny>, offer: Offer) -> PyResult<(Rc<Guest>, LoopApp)> {
         let py = parts.py();
         let host = Bound::new(py, Self)?;
         let event_loop = parts.getattr("event_loop")?;
-        let guest = Guest::new()?;
-        let turn = host.getattr("turn")?;
-        let tick = host.getattr("tick")?;
+        // An event loop that has ended may have left something behind.
+        let running = running().filter(|running| running.event_loop.is(&event_loop));
+        let running = match running {
+            Some(running) => running,
+            None => Running::start(&host, &event_loop)?,
+        };
         let resumer = Arc::new(Resumer::default());
         let app = LoopApp::new(
             py,
             parts.extract::<Parts>()?,
-            turn.clone().unbind(),
+            host.getattr("turn")?.unbind(),
             resumer.clone(),
             offer,
         )?;
-        guest.spawn(resumer.run());
-        let [driver, wakes] = guest.descriptors();
-        event_loop.call_method1("add_reader", (driver, turn))?;
-        event_loop.call_method1("add_reader", (wakes, host.getattr("woken")?))?;
-        event_loop.call_method1("call_soon", (&tick,))?;
-        let running = Running {
-            guest: guest.clone(),
-            interpreter: app.interpreter(),
-            event_loop: event_loop.unbind(),
-            tick: tick.unbind(),
-        };
-        RUNNING.set(Some(Rc::new(running)));
-        Ok((guest, app))
+        running.guest.spawn(resumer.run());
+        running.applications.borrow_mut().push(app.interpreter());
+        Ok((running.guest.clone(), app))
     }
 
     /// Has the event loop call for a turn, if the guest runs.
     #[cfg(feature = "wheel")]
     pub(crate) fn schedule_turn(py: Python<'_>) -> PyResult<()> {
         match running() {
-            Some(running) => running.interpreter.schedule_turn(py),
+            Some(running) => running.schedule_turn(py),
             None => Ok(()),
         }
     }
 
-    /// Ends the use of the event loop.
-    pub(crate) fn close(py: Python<'_>) -> PyResult<()> {
-        if let Some(running) = RUNNING.take() {
-            for descriptor in running.guest.descriptors() {
-                running
-                    .event_loop
-                    .call_method1(py, "remove_reader", (descriptor,))?;
-            }
-            guest::close();
+    /// Ends the use of the event loop by an application. The last one ends the guest.
+    pub(crate) fn close(py: Python<'_>, application: &Arc<Interpreter>) -> PyResult<()> {
+        let Some(running) = running() else {
+            return Ok(());
+        };
+        let is_last = {
+            let mut applications = running.applications.borrow_mut();
+            applications.retain(|other| !Arc::ptr_eq(other, application));
+            applications.is_empty()
+        };
+        if !is_last {
+            return Ok(());
         }
+        RUNNING.set(None);
+        for descriptor in running.guest.descriptors() {
+            running
+                .event_loop
+                .call_method1(py, "remove_reader", (descriptor,))?;
+        }
+        guest::close();
         Ok(())
     }
 }
@@ -97,9 +138,9 @@ impl Host {
             return Ok(());
         };
         if running.guest.turn() {
-            running.interpreter.schedule_turn(py)?;
+            running.schedule_turn(py)?;
         }
-        match running.interpreter.take_fatal() {
+        match running.take_fatal() {
             Some(error) => Err(error),
             None => Ok(()),
         }

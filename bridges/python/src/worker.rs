@@ -14,7 +14,7 @@ use pyo3::create_exception;
 use pyo3::exceptions::{PyException, PyRuntimeError};
 use pyo3::prelude::*;
 
-use crate::asgi::Offer;
+use crate::asgi::{Interpreter, Offer};
 use crate::guest;
 use crate::host::Host;
 use crate::log;
@@ -65,6 +65,8 @@ pub(crate) struct Worker {
     offer: Offer,
     /// What is put around the application when it starts.
     checks: Mutex<Option<Checks>>,
+    /// An application of ASGI, once it runs in the event loop.
+    application: OnceLock<Arc<Interpreter>>,
     /// An application of WSGI while it runs, and the thread of its server.
     wsgi: Mutex<Option<(WsgiApp, JoinHandle<()>)>>,
     has_threads: AtomicBool,
@@ -151,6 +153,7 @@ impl Worker {
                 .collect(),
             offer: settings.offer(),
             checks: Mutex::new(settings.take_checks()),
+            application: OnceLock::new(),
             wsgi: Mutex::new(None),
             has_threads: AtomicBool::new(false),
             server: Mutex::new(Some(server)),
@@ -235,7 +238,9 @@ impl Worker {
         let py = slf.py();
         let this = slf.get();
         let Some(server) = lock(&this.server).take() else {
-            return Err(PyRuntimeError::new_err("a worker starts only once"));
+            return Err(PyRuntimeError::new_err(
+                "a server serves only once: make another one",
+            ));
         };
         let server = match on_limit {
             Some(on_limit) => server.on_limit(move || Python::attach(|py| call(py, &on_limit))),
@@ -259,10 +264,12 @@ impl Worker {
             return Ok(done);
         }
         let (guest, app) = Host::start(parts, this.offer)?;
+        let application = app.interpreter();
         if let Err(reason) = this.set_app(BoxApp::new(app), start) {
-            Host::close(py)?;
+            Host::close(py, &application)?;
             return Err(reason);
         }
+        let _ = this.application.set(application);
         let tell = done.clone().unbind();
         let handle = this.handle.clone();
         guest.spawn(async move {
@@ -280,6 +287,8 @@ impl Worker {
                 drop(told);
             });
         });
+        // Another server may have the guest run already.
+        Host::schedule_turn(py)?;
         Ok(done)
     }
 
@@ -317,7 +326,11 @@ impl Worker {
                 let has_threads = app.close(py, PATIENCE) > 0;
                 self.has_threads.store(has_threads, Ordering::Relaxed);
             }
-            None => Host::close(py)?,
+            None => {
+                if let Some(application) = self.application.get() {
+                    Host::close(py, application)?;
+                }
+            }
         }
         if let Some(checks) = &mut *lock(&self.checks) {
             checks.ended();

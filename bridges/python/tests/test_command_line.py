@@ -112,9 +112,87 @@ def test_the_application_is_found_where_the_server_is_started(serve, tmp_path):
 
 def test_an_environment_file(serve, tmp_path):
     file = tmp_path / "settings.env"
-    file.write_text("FROM_FILE=value\n")
+    file.write_text('export PART="a b" # a note\nFROM_FILE=value of ${PART} # a note\n')
     server = serve("process_id:app", "--env-file", str(file))
-    assert server.client.get("/").headers["x-env"] == "value"
+    assert server.client.get("/").headers["x-env"] == "value of a b"
+
+
+@pytest.mark.parametrize("octets", [None, b"NAME=\xff"], ids=str)
+def test_an_environment_file_that_cannot_be_read_is_told(servers, tmp_path, octets):
+    file = tmp_path / "settings.env"
+    if octets is not None:
+        file.write_bytes(octets)
+    server = servers.start("process_id:app", "--env-file", str(file))
+    server.expect_error("")
+    code = server.wait_until_ended()
+    if SERVER == "callgate":
+        assert (code, f"error: cannot read {file}: " in server.output) == (3, True)
+
+
+# A module as people write it who have uvicorn, which imports it in the event loop.
+IN_LOOP = """
+import asyncio
+
+answer = asyncio.get_running_loop().create_future()
+
+async def set_answer():
+    await asyncio.sleep(0)
+    answer.set_result(b"from a task")
+
+task = asyncio.create_task(set_answer())
+
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": await answer})
+"""
+
+
+@pytest.mark.every_loop
+@pytest.mark.parametrize("flags", [[], ["--workers", "2"]], ids=str)
+def test_a_module_may_begin_tasks(serve, tmp_path, flags):
+    (tmp_path / "in_loop.py").write_text(IN_LOOP)
+    server = serve("in_loop:app", *flags, cwd=tmp_path)
+    assert server.client.get("/").text == "from a task"
+
+
+@pytest.mark.skipif(SERVER != "callgate", reason="uvicorn imports every module in its loop")
+def test_a_module_of_wsgi_is_imported_outside_of_the_loop(serve, servers, tmp_path):
+    (tmp_path / "of_django.py").write_text(
+        "from django.utils.asyncio import async_unsafe\n\n"
+        "@async_unsafe\ndef query(): return [b'found']\n\n"
+        "found = query()\n\n"
+        "def app(environ, start_response):\n    start_response('200 OK', [])\n    return found\n"
+    )
+    server = servers.start("of_django:app", cwd=tmp_path)
+    server.expect_error("")
+    assert server.wait_until_ended() == 3
+    assert "--interface wsgi imports the module outside of the event loop" in server.output
+    server = serve("of_django:app", "--interface", "wsgi", cwd=tmp_path)
+    assert server.client.get("/").text == "found"
+
+
+def test_an_application_of_asgi_2_is_served(serve, tmp_path):
+    (tmp_path / "of_asgi_2.py").write_text(
+        "class App:\n"
+        "    def __init__(self, scope):\n        self.scope = scope\n\n"
+        "    async def __call__(self, receive, send):\n"
+        "        assert self.scope['type'] == 'http'\n"
+        "        await send({'type': 'http.response.start', 'status': 200})\n"
+        "        await send({'type': 'http.response.body', 'body': b'two'})\n"
+    )
+    assert serve("of_asgi_2:App", cwd=tmp_path).client.get("/").text == "two"
+
+
+@pytest.mark.skipif(SERVER != "callgate", reason="the package is that of callgate")
+def test_a_debugger_may_hold_a_worker_up_that_is_reloaded():
+    from callgate._callgate import Settings
+
+    def limit(*flags):
+        return Settings(["main:app", *flags]).timeout_worker_healthcheck
+
+    assert (limit(), limit("--reload")) == (30.0, 0.0)
+    assert limit("--reload", "--timeout-worker-healthcheck", "5") == 5.0
 
 
 @pytest.mark.skipif(SERVER != "callgate", reason="one variable is that of callgate")
@@ -282,6 +360,33 @@ def test_the_collector_of_cycles_is_tuned(serve):
     tuned_frozen, tuned_threshold = collector()
     assert tuned_threshold == 10_000
     assert tuned_frozen > frozen + 10_000
+
+
+@pytest.mark.skipif(SERVER != "callgate", reason="uvicorn starts workers again at once")
+def test_a_worker_that_dies_again_and_again_is_replaced_after_longer_pauses(workers):
+    workers.expect_error("")
+    first = wait_for_workers(workers, lambda seen: len(seen) == 2)
+    killed = set()
+    for pause in ("0.5", "1.0", "2.0"):
+        seen = wait_for_workers(workers, lambda seen: len(seen - killed) == 2)
+        worker = min(seen - killed)
+        killed.add(worker)
+        os.kill(worker, signal.SIGKILL)
+        line = f"the worker {worker} has ended (SIGKILL), and is replaced in {pause} s"
+        workers.wait_for_output(line)
+    assert first & killed
+
+
+@pytest.mark.skipif(SERVER != "callgate", reason="uvicorn has no pipe between them")
+def test_workers_end_at_once_when_their_supervisor_is_killed(workers):
+    pids = wait_for_workers(workers, lambda seen: len(seen) == 2)
+    workers.expect_error("")
+    workers.signal(signal.SIGKILL)
+    workers.process.wait()
+    deadline = time.monotonic() + PATIENCE
+    while any(os.path.exists(f"/proc/{pid}") for pid in pids):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 # Reload.

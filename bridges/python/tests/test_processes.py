@@ -176,3 +176,61 @@ def test_a_signal_counts_once_when_another_comes_with_it(loop):
     command = [sys.executable, str(APPS / "counts_signals.py"), loop]
     result = subprocess.run(command, capture_output=True, text=True, timeout=2 * PATIENCE)
     assert (result.stdout, result.stderr) == ("50\n", "")
+
+
+# The end by the application.
+
+
+@pytest.mark.skipif(SERVER != "callgate", reason="this is about steps that callgate takes")
+@pytest.mark.parametrize("path", ["/at_once", "/later", "/after_content", "/in_child"])
+def test_an_application_may_end_its_process(serve, path):
+    server = serve("exits:app")
+    assert server.client.get("/").text == "hello"
+    server.expect_error("")
+    with Connection(server) as connection:
+        # The content comes when the application waits for it.
+        connection.send(get(path, "Content-Length: 5", method="POST"))
+        time.sleep(0.1)
+        connection.send(b"hello")
+        connection.read_to_end()
+    assert server.wait_until_ended() == 7
+    assert "closed\n" in server.output
+    assert "was destroyed" not in server.output
+
+
+@pytest.mark.skipif(SERVER != "callgate", reason="uvicorn starts workers again and again")
+@pytest.mark.parametrize("flags", [[], ["--workers", "2"]], ids=str)
+@pytest.mark.parametrize(
+    ("code", "status", "text"),
+    [
+        ("", 0, ""),
+        ("5", 5, ""),
+        ("'DATABASE_URL is missing'", 1, "DATABASE_URL is missing\n"),
+    ],
+)
+def test_a_module_may_end_its_process(servers, tmp_path, flags, code, status, text):
+    (tmp_path / "leaves.py").write_text(f"import sys\nsys.exit({code})\n")
+    server = servers.start("leaves:app", *flags, cwd=tmp_path)
+    server.expect_error("")
+    assert server.wait_until_ended() == status
+    assert server.output.removeprefix("error: ") == text
+
+
+@pytest.mark.skipif(SERVER != "callgate", reason="uvicorn starts workers again and again")
+def test_workers_that_cannot_start_say_so_once(servers):
+    server = servers.start("broken_module:app", "--workers", "3")
+    server.expect_error("")
+    assert server.wait_until_ended() == 3
+    assert server.output.count("error: importing `broken_module`") == 1
+
+
+@pytest.mark.skipif(SERVER != "callgate", reason="uvicorn has its workers ignore no signal")
+@pytest.mark.parametrize("flags", [[], ["--workers", "2"]], ids=str)
+def test_what_an_application_starts_has_the_default_signals(serve, flags):
+    server = serve("forks:app", *flags)
+    lines = server.client.get("/signals").text.splitlines()
+    ignored = {line.split(":")[0]: int(line.split(":")[1], 16) for line in lines}
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2):
+        bit = 1 << (number - 1)
+        assert not ignored["SigBlk"] & bit, number
+        assert not ignored["SigIgn"] & bit, number

@@ -184,3 +184,99 @@ def test_a_server_may_be_dropped_on_any_thread():
     status, output = ended(process)
     assert (status, output.splitlines()[-1:]) == (0, ["dropped"])
     assert "Error" not in output
+
+
+def test_several_servers_in_a_loop():
+    process = program(
+        """
+        import asyncio, callgate, httpx
+        from raw_http import app
+
+        async def other(scope, receive, send):
+            assert scope["type"] == "http"
+            await asyncio.sleep(0.001)
+            await send({"type": "http.response.start", "status": 200})
+            await send({"type": "http.response.body", "body": b"other"})
+
+        async def main():
+            servers = [callgate.Server(each, port=0) for each in (app, other, app)]
+            async with httpx.AsyncClient(trust_env=False) as client:
+                async def ask(server):
+                    return (await client.get(f"http://{server.addresses[0]}/hello")).text
+
+                running = []
+                for server in servers:
+                    ready = asyncio.Event()
+                    running.append(asyncio.create_task(server.serve(ready.set)))
+                    await ready.wait()
+                    print(await ask(server))
+                for task in running:
+                    print(*await asyncio.gather(*map(ask, servers)))
+                    servers.pop(0).shutdown()
+                    await task
+            again = callgate.Server(app, port=0)
+            serving = asyncio.create_task(again.serve())
+            await asyncio.sleep(0)
+            again.shutdown()
+            await serving
+
+        asyncio.run(main())
+        """
+    )
+    status, output = ended(process)
+    assert status == 0, output
+    lines = [line for line in output.splitlines() if " INFO " not in line]
+    assert lines == [*"hello other hello".split(), "hello other hello", "other hello", "hello"]
+
+
+def test_run_on_a_thread_leaves_signals_to_the_program():
+    port = free_port()
+    process = program(
+        """
+        import os, signal, sys, threading, callgate
+        from raw_http import app
+
+        try:
+            signal.signal(signal.SIGTERM, lambda *_: os._exit(4))
+            run = lambda: callgate.run(app, port=int(sys.argv[1]))
+            threading.Thread(target=run, daemon=True).start()
+            several = lambda: callgate.run("raw_http:app", workers=2)
+            thread = threading.Thread(target=several)
+            thread.start()
+            thread.join()
+            threading.Event().wait()
+        finally:
+            os._exit(5)
+        """,
+        port,
+    )
+    assert ask(port).text == "hello"
+    process.send_signal(signal.SIGTERM)
+    status, output = ended(process)
+    assert status == 4, output
+    assert "ValueError: a server of several processes needs the main thread" in output
+
+
+@pytest.mark.parametrize(
+    ("setting", "text"),
+    [
+        ("prot=8000", "--prot"),
+        ("port='many'", "--port"),
+        ("threads=2", "--workers"),
+        ("workers=2", "`workers` is a setting of processes"),
+        ("reload=True", "`reload` is a setting of processes"),
+        ("env_file='settings.env'", "`env_file` is a setting of processes"),
+    ],
+)
+def test_a_wrong_setting_of_a_server_is_an_exception(setting, text):
+    process = program(
+        f"""
+        import callgate
+        from raw_http import app
+        callgate.Server(app, port=0, workers=1, reload=False)
+        callgate.Server(app, {setting})
+        """
+    )
+    status, output = ended(process)
+    assert status == 1
+    assert text in output[output.index("ValueError: ") :]

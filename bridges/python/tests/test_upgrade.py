@@ -184,7 +184,21 @@ def test_a_second_signal_has_no_effect_and_sigterm_ends_both_processes(changing,
     server.wait_for(r"starting process \d+ as successor")
     server.signal()
     server.wait_for("SIGUSR2 has no effect during an upgrade of this process")
+    assert server.server.output.count("as successor") == 1
     # Waits for the end of each process that has the output open.
+    server.stop()
+
+
+def test_a_successor_without_workers_has_the_signals(upgraded, tmp_path):
+    """The process before it has blocked them, to wait for them."""
+    config = tmp_path / "server.toml"
+    config.write_text("process.limit-max-requests = 1000\n")
+    server = upgraded("process_id:app", "--config", str(config))
+    server.wait_for("Callgate running on")
+    config.write_text("")
+    server.upgrade()
+    assert int(ask(server)) == server.pid
+    # Fails unless SIGTERM ends the process.
     server.stop()
 
 

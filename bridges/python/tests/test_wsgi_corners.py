@@ -47,6 +47,19 @@ def test_an_application_that_the_validator_wraps(server):
             assert connection.ask(octets, head_only=is_head).status == 200
 
 
+def test_the_same_path_below_another_root_is_another_one(serve):
+    server = serve("wsgi_corners:app", "--interface", "wsgi", "--forwarded-allow-ips", "*")
+    with Connection(server) as connection:
+
+        def ask(path, *fields):
+            shown = json.loads(connection.ask(get(path, *fields)).body)
+            return shown["SCRIPT_NAME"], shown["PATH_INFO"]
+
+        assert ask("/b/c", "X-Forwarded-Prefix: /a") == ("/a", "/b/c")
+        assert ask("/a/b/c") == ("", "/a/b/c")
+        assert ask("/b/c", "X-Forwarded-Prefix: /a") == ("/a", "/b/c")
+
+
 def test_the_root_path_is_the_name_of_the_script(serve):
     server = serve("wsgi_corners:app", "--interface", "wsgi", "--root-path", "/below")
     for target, path in (("/environ", "/environ"), ("/", "/"), ("/%C3%A9", "/Ã©")):
@@ -381,7 +394,18 @@ def test_a_websocket_is_refused(server):
     assert refused.value.response.status_code == 403
 
 
+def test_a_value_keeps_its_octets(server):
+    with Connection(server) as connection:
+        [value] = connection.ask(get("/utf_8")).get(b"x-title")
+    assert value.decode() == "voilà"
+
+
 # Files.
+
+
+def test_the_content_of_a_compressed_file_is_sent(server):
+    with Connection(server) as connection:
+        assert connection.ask(get("/compressed_file")).body == b"f" * 1000
 
 
 @pytest.mark.parametrize(

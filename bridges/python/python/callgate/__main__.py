@@ -3,7 +3,7 @@
 import sys
 
 from callgate._callgate import Settings
-from callgate._process import serve_in_processes
+from callgate._command import serve_in_processes
 
 
 def main():

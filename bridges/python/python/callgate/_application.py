@@ -12,23 +12,19 @@ class Unloadable(Exception):
 
 
 def read_env_file(path):
-    """Sets the environment variables of a file with a `NAME=value` a line. Those that are set already stay."""
+    """Sets the environment variables of a file, as python-dotenv reads it. Those that are set already stay."""
+    try:
+        from dotenv import load_dotenv
+    except ModuleNotFoundError as error:
+        raise Unloadable(
+            "--env-file needs the package python-dotenv: pip install python-dotenv"
+        ) from error
     try:
         with open(path, encoding="utf-8") as file:
-            lines = file.read().splitlines()
-    except OSError as error:
-        raise Unloadable(f"cannot read {path}: {error.strerror} (--env-file)") from error
-    for number, line in enumerate(lines, 1):
-        line = line.strip().removeprefix("export ")
-        if not line or line.startswith("#"):
-            continue
-        name, separator, value = line.partition("=")
-        name, value = name.strip(), value.strip()
-        if not separator or not name.isidentifier():
-            raise Unloadable(f"{path}, line {number}, is no NAME=value: {line!r} (--env-file)")
-        if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"":
-            value = value[1:-1]
-        os.environ.setdefault(name, value)
+            load_dotenv(stream=file)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise Unloadable(f"cannot read {path}: {reason} (--env-file)") from error
 
 
 def load(settings):
@@ -73,12 +69,17 @@ def find(settings):
             f"({settings.option('app-dir')} names another folder)"
         ) from error
     except Exception as error:
-        raise Unloadable(f"importing `{name}` raised an exception:\n{own_frames(error)}") from error
+        text = f"importing `{name}` raised an exception:\n{own_frames(error)}"
+        if type(error).__name__ == "SynchronousOnlyOperation":
+            text += f"\n{settings.option('interface')} wsgi imports the module outside of the event loop"
+        raise Unloadable(text) from error
     for attribute in path.split("."):
         try:
             value = getattr(value, attribute)
         except AttributeError:
-            raise Unloadable(f"the module `{name}` has no `{path}`") from None
+            raise Unloadable(
+                f"the module `{name}` has no `{path}`: give module:attribute, such as main:app"
+            ) from None
     return value
 
 
@@ -113,10 +114,13 @@ def of_interface(app, settings):
     """Returns the application as one of ASGI 3, or as a `Wsgi`."""
     if not callable(app):
         raise Unloadable(
-            f"`{settings.app}` is not callable, but of the type `{type(app).__name__}`"
+            f"`{settings.app}` is no application, but of the type `{type(app).__name__}`: "
+            "name what takes (scope, receive, send) or (environ, start_response)"
         )
     interface = settings.interface
     if interface == "auto":
+        if takes(app, 1) and not takes(app, 2) and not takes(app, 3):
+            return of_asgi_2(app)
         interface = "asgi3" if takes(app, 3) or not takes(app, 2) else "wsgi"
     if interface == "wsgi":
         return Wsgi(app, settings)
@@ -126,6 +130,15 @@ def of_interface(app, settings):
             f"if it returns the application, give {settings.option('factory')}"
         )
     return app
+
+
+def of_asgi_2(app):
+    """Returns an application of ASGI 2, which is called twice, as one of ASGI 3."""
+
+    async def asgi_3(scope, receive, send):
+        await app(scope)(receive, send)
+
+    return asgi_3
 
 
 def takes(app, count):

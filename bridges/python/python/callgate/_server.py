@@ -2,16 +2,14 @@
 
 import asyncio
 import contextlib
-import copy
-import logging
-import logging.config
-import logging.handlers
 import signal
+import threading
 from functools import partial
 
 from callgate import _callgate
 from callgate._application import of_interface
 from callgate._callgate import Settings, Worker
+from callgate._logging import configure_logging
 from callgate._loop import Parts, mark_as_coroutine_functions
 
 mark_as_coroutine_functions(_callgate.Receive, _callgate.Send)
@@ -35,16 +33,26 @@ async def serve(worker, app, on_ready=lambda: None, on_limit=None, replaces_anot
         worker.close()
 
 
+def is_main_thread():
+    return threading.current_thread() is threading.main_thread()
+
+
 @contextlib.contextmanager
 def handlers(by_signal):
-    """Has signals call functions in the event loop meanwhile, once for each signal."""
+    """Has signals call functions in the event loop meanwhile, once for each signal.
+
+    Only the main thread has signals: on another one, they are left to the program.
+    """
+    if not is_main_thread():
+        yield
+        return
     loop = asyncio.get_running_loop()
 
     def on_signal(number, frame):
         loop.call_soon_threadsafe(by_signal[number])
 
     for number in by_signal:
-        # This has the loop wake. uvloop may call its handler twice where another signal comes with this one.
+        # A handler of the loop has it wake up at the signal. It does nothing itself: uvloop may call it twice for one signal.
         loop.add_signal_handler(number, lambda: None)
         signal.signal(number, on_signal)
     try:
@@ -52,68 +60,6 @@ def handlers(by_signal):
     finally:
         for number in by_signal:
             loop.remove_signal_handler(number)
-
-
-def read_log_config(path):
-    """Sets `logging` up by a file: as JSON or YAML by the end of its name, otherwise in the form of `fileConfig`."""
-    if path.endswith(".json"):
-        from json import loads
-    elif path.endswith((".yaml", ".yml")):
-        try:
-            from yaml import safe_load as loads
-        except ModuleNotFoundError:
-            raise ValueError("YAML needs the package PyYAML: pip install PyYAML") from None
-    else:
-        logging.config.fileConfig(path, disable_existing_loggers=False)
-        return
-    with open(path, encoding="utf-8") as file:
-        logging.config.dictConfig(loads(file.read()))
-
-
-def configure_logging(settings):
-    """Sets up the loggers of the server, unless the program has given them handlers."""
-    if settings.log_config is not None:
-        path = str(settings.log_config)
-        try:
-            read_log_config(path)
-        except Exception as error:
-            reason = f"{error}: {error.__cause__}" if error.__cause__ else error
-            raise ValueError(
-                f"cannot set up `logging` by {path}: {reason} (--log-config)"
-            ) from error
-        return
-    for name in ("callgate.error", "callgate.access"):
-        logger = logging.getLogger(name)
-        if logger.hasHandlers():
-            continue
-        if settings.log_file is not None:
-            handler = logging.handlers.WatchedFileHandler(settings.log_file)
-        else:
-            handler = logging.StreamHandler()
-        is_coloured = settings.has_colours(handler.stream.isatty())
-        formatter = ColouredFormatter if is_coloured else logging.Formatter
-        handler.setFormatter(formatter("%(asctime)s %(levelname)s %(message)s"))
-        logger.addHandler(handler)
-        logger.setLevel(settings.log_level)
-        logger.propagate = False
-
-
-class ColouredFormatter(logging.Formatter):
-    """Shows the level in a colour."""
-
-    colours = {
-        logging.DEBUG: "36",
-        logging.INFO: "32",
-        logging.WARNING: "33",
-        logging.ERROR: "31",
-        logging.CRITICAL: "1;31",
-    }
-
-    def formatMessage(self, record):
-        record = copy.copy(record)
-        colour = self.colours.get(record.levelno, "0")
-        record.levelname = f"\033[{colour}m{record.levelname}\033[0m"
-        return super().formatMessage(record)
 
 
 def arguments_of(settings):
@@ -164,12 +110,13 @@ class Server:
     The settings are those of the command line, by name: `Server(app, port=8000, log_level="warning")`. The sockets are
     bound at once, so `addresses` tells the port that the system has chosen for `port=0`.
 
-    Raises `ServeError` if the server cannot listen, and `ValueError` at settings of processes, such as `workers`.
+    Raises `ServeError` if the server cannot listen, and `ValueError` at settings that are wrong, or those of processes, such as
+    `workers`.
     """
 
     def __init__(self, app, **settings):
         refuse_settings_of_processes(settings)
-        settings = Settings(["-", *arguments_of(settings)])
+        settings = Settings.of_program(arguments_of(settings))
         configure_logging(settings)
         self._app = of_interface(app, settings)
         self._worker = Worker(settings)
@@ -195,13 +142,17 @@ class Server:
 def run(app, **settings):
     """Serves an application until SIGINT or SIGTERM. The settings are those of the command line, by name.
 
-    The application is an object, or its name as `module:attribute`, which `workers` and `reload` need. Ends the program by
+    On another thread than the main one, signals are left to the program. The application is an object, or its name as `module:attribute`, which `workers` and `reload` need. Ends the program by
     `SystemExit` when the server cannot start.
     """
-    from callgate._process import serve_in_processes
+    from callgate._command import serve_in_processes
 
     name = app if isinstance(app, str) else "-"
     parsed = Settings([name, *arguments_of(settings)])
+    if parsed.is_supervised and not is_main_thread():
+        raise ValueError(
+            "a server of several processes needs the main thread, which has the signals"
+        )
     if isinstance(app, str):
         status = serve_in_processes(parsed)
     elif parsed.workers > 1 or parsed.reload:

@@ -16,6 +16,7 @@ import time
 
 from callgate import _systemd
 from callgate._callgate import ServeError, Worker
+from callgate._server import is_main_thread
 
 # Set for a successor: the number of the process that it succeeds, which is its parent.
 PREDECESSOR = "CALLGATE_PREDECESSOR"
@@ -28,10 +29,13 @@ INHERITED = "CALLGATE_INHERITED"
 READY, FAILED, HANDED_OVER = b"R", b"F", b"H"
 
 # The time in seconds after which a successor that has been asked to stop is killed.
-LAST_WORDS = 5.0
+STOP_TIMEOUT = 5.0
 
 # The exit status of a server that could not start, as of the command line in Rust.
 STARTUP_FAILED = 3
+
+# The signals that a supervisor waits for, and which are blocked in what it starts.
+SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2, signal.SIGCHLD}
 
 log = logging.getLogger("callgate.error")
 
@@ -137,7 +141,7 @@ class Successor:
         now = time.monotonic()
         if self.why is None and self.deadline is not None and now >= self.deadline:
             self.why = "the successor was not ready in time"
-            self.deadline = now + LAST_WORDS
+            self.deadline = now + STOP_TIMEOUT
             self.process.terminate()
         elif self.why is not None and now >= self.deadline:
             self.process.kill()
@@ -173,14 +177,16 @@ class Process:
         self.successor = None
         self.worker = None
         self.is_ready = False
-        # A signal during the start has its effect after it.
+        # Whether SIGUSR2 has come. It has its effect once this process is ready.
         self.is_asked = False
         self.is_stopping = False
         self.is_handed_over = False
         self.has_pid_file = False
         self.watchdog = _systemd.Watchdog()
-        # Until the event loop or the supervisor waits for it.
-        signal.signal(signal.SIGUSR2, lambda *_: self.upgrade())
+        if is_main_thread():
+            if self.has_predecessor:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+            signal.signal(signal.SIGUSR2, self.ask_for_upgrade)
 
     def bind(self):
         """Returns the worker, with its sockets."""
@@ -217,10 +223,17 @@ class Process:
 
     def fail(self, text, status=STARTUP_FAILED):
         """Tells that this process, or a worker, does not start. Returns the exit status."""
+        self.tell_failure(str(text))
+        return status
+
+    def tell_failure(self, text):
         print(f"error: {text}", file=sys.stderr, flush=True)
         if self.predecessor is not None:
-            self.predecessor.tell(FAILED + str(text).encode())
-        return status
+            self.predecessor.tell(FAILED + text.encode())
+
+    def ask_for_upgrade(self, *_):
+        """Handles SIGUSR2. It may come within any code of the application, so the upgrade begins later."""
+        self.is_asked = True
 
     def on_stopping(self):
         """Tells that this process stops."""
@@ -246,8 +259,8 @@ class Process:
             what = "the end" if self.is_stopping else "an upgrade"
             log.warning("SIGUSR2 has no effect during %s of this process", what)
             return
-        self.is_asked = not self.is_ready or self.predecessor is not None
-        if self.is_asked:
+        if not self.is_ready or self.predecessor is not None:
+            self.is_asked = True
             return
         _systemd.notify_reloading()
         try:
@@ -274,6 +287,9 @@ class Process:
     def look(self, shut_down):
         """Hears the predecessor and the successor, and calls `shut_down` when this process is to end."""
         self.watchdog.feed()
+        if self.is_asked:
+            self.is_asked = False
+            self.upgrade()
         if self.is_stopping:
             return
         if self.predecessor is not None and (answer := self.predecessor.answer()) is not None:
@@ -291,8 +307,6 @@ class Process:
                 self.hand_over(shut_down)
             else:
                 self.on_upgrade_failed(self.successor.reason())
-        elif self.is_asked and self.is_ready:
-            self.upgrade()
 
     def take_over(self, pid):
         self.worker.own_files(True)

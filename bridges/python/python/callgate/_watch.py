@@ -43,8 +43,8 @@ class Watch:
                         path = os.path.join(folder, name)
                         try:
                             times[path] = os.stat(path).st_mtime_ns
-                        except FileNotFoundError:
-                            pass  # It has been removed meanwhile.
+                        except OSError:
+                            pass  # It has been removed meanwhile, or cannot be read.
         return times
 
     def is_excluded(self, folder, name):

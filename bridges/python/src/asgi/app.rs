@@ -9,7 +9,7 @@ use callgate::{App, AppError, Receiver, Scope, Sender};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::call::Call;
+use super::call::{Call, is_exit};
 use super::cancelled::Cancelled;
 use super::resumer::Resumer;
 use super::scope::Scopes;
@@ -138,9 +138,14 @@ impl Interpreter {
         }
     }
 
-    /// Ends the event loop with this exception after the turn.
-    pub(super) fn set_fatal(&self, error: PyErr) {
-        *self.fatal.lock().expect("no panic under this lock") = Some(error);
+    /// Ends the event loop after the turn, if an exception of a step of a task does so that was taken in the server. In other
+    /// steps, asyncio does. Returns whether it ends.
+    pub(super) fn end_loop_at_exit(&self, py: Python<'_>, error: &PyErr) -> bool {
+        let is_exit = is_exit(py, error);
+        if is_exit {
+            *self.fatal.lock().expect("no panic under this lock") = Some(error.clone_ref(py));
+        }
+        is_exit
     }
 
     /// Returns the exception with which the event loop is to end.

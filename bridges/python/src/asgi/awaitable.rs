@@ -232,8 +232,11 @@ impl Waiter {
                 Some(context) => context.call_method1(py, intern!(py, "run"), (callback, this)),
                 None => callback.call1(py, (this,)),
             };
-            if let Err(error) = called {
-                self.call.interpreter().report(py, &error);
+            let interpreter = self.call.interpreter();
+            if let Err(error) = called
+                && !interpreter.end_loop_at_exit(py, &error)
+            {
+                interpreter.report(py, &error);
             }
         }
     }

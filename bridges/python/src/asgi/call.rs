@@ -72,6 +72,11 @@ impl std::fmt::Debug for State {
     }
 }
 
+/// Returns whether an exception ends an event loop.
+pub(super) fn is_exit(py: Python<'_>, error: &PyErr) -> bool {
+    error.is_instance_of::<PySystemExit>(py) || error.is_instance_of::<PyKeyboardInterrupt>(py)
+}
+
 impl Call {
     pub(super) fn new(
         interpreter: Arc<Interpreter>,
@@ -119,6 +124,7 @@ impl Call {
     /// Calls the application, and runs it until it waits for something.
     pub(super) fn begin(self: &Arc<Self>, py: Python<'_>, scope: &Scope) {
         if let Err(error) = self.try_begin(py, scope) {
+            self.interpreter.end_loop_at_exit(py, &error);
             self.end(py, Err(error));
         }
     }
@@ -166,14 +172,7 @@ impl Call {
         self.set_end(match result {
             Ok(()) if declines => Err(AppError::Unsupported),
             Ok(()) => Ok(()),
-            Err(error)
-                if error.is_instance_of::<PySystemExit>(py)
-                    || error.is_instance_of::<PyKeyboardInterrupt>(py) =>
-            {
-                let description = error.to_string();
-                self.interpreter.set_fatal(error);
-                Err(AppError::failed(description))
-            }
+            Err(error) if is_exit(py, &error) => Err(AppError::failed(error.to_string())),
             Err(error) if error.is_instance_of::<ClientDisconnected>(py) => {
                 Err(SendError::Disconnected.into())
             }

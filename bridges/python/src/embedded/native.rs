@@ -1,6 +1,6 @@
 //! What the modules in Python call.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use callgate_drive::Escaped;
 use pyo3::exceptions::PyRuntimeError;
@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use tokio::sync::mpsc;
 
 use super::{NewCall, serve};
-use crate::asgi::Offer;
+use crate::asgi::{Interpreter, Offer};
 use crate::host::Host;
 
 /// The application's side of the thread.
@@ -18,6 +18,8 @@ pub(super) struct Native {
     /// `None` once it runs.
     calls: Mutex<Option<mpsc::UnboundedReceiver<NewCall>>>,
     offer: Offer,
+    /// The application, once it runs.
+    application: OnceLock<Arc<Interpreter>>,
 }
 
 impl Native {
@@ -25,6 +27,7 @@ impl Native {
         Self {
             calls: Mutex::new(Some(calls)),
             offer,
+            application: OnceLock::new(),
         }
     }
 }
@@ -39,6 +42,7 @@ impl Native {
             return Err(PyRuntimeError::new_err("an application starts only once"));
         };
         let (guest, app) = Host::start(parts, self.offer)?;
+        let _ = self.application.set(app.interpreter());
         let app = Arc::new(app);
         let done = parts.getattr("event_loop")?.call_method0("create_future")?;
         let tell = done.clone().unbind();
@@ -53,9 +57,11 @@ impl Native {
     }
 
     /// Ends the use of the event loop.
-    #[staticmethod]
-    fn close(py: Python<'_>) -> PyResult<()> {
-        Host::close(py)
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        match self.application.get() {
+            Some(application) => Host::close(py, application),
+            None => Ok(()),
+        }
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) fn of_driver(runtime: &Runtime) -> io::Result<i32> {
     }
     Err(io::Error::new(
         io::ErrorKind::Unsupported,
-        "the descriptor of the runtime's driver is not to be found in /proc/self/fdinfo",
+        "the descriptor of the runtime's driver is not in /proc/self/fdinfo: mount /proc",
     ))
 }
 

@@ -158,14 +158,14 @@ pub(super) struct PythonFlags {
         env = "CALLGATE_WORKERS"
     )]
     pub(super) workers: NonZeroUsize,
-    /// The time in seconds after which a worker whose event loop makes no progress is replaced; 0 for never
+    /// The time in seconds after which a worker whose event loop makes no progress is replaced; 0 for never, the default with
+    /// `--reload` [default: 30]
     #[arg(
         long,
         value_name = "SECONDS",
-        default_value = "30",
         env = "CALLGATE_TIMEOUT_WORKER_HEALTHCHECK"
     )]
-    pub(super) timeout_worker_healthcheck: f64,
+    pub(super) timeout_worker_healthcheck: Option<f64>,
     /// With `--reload`, replace the process when a file changes whose name is like this; may be given repeatedly
     #[arg(
         long,
@@ -184,7 +184,7 @@ pub(super) struct PythonFlags {
         value_delimiter = ','
     )]
     pub(super) reload_exclude: Vec<String>,
-    /// Read environment variables for the application from this file
+    /// Read environment variables for the application from this file, with python-dotenv
     #[arg(long, value_name = "FILE", env = "CALLGATE_ENV_FILE")]
     pub(super) env_file: Option<PathBuf>,
     /// Show the levels of the log in colours, or do not (`--no-use-colors`); without either, on a terminal unless `NO_COLOR` is set

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 
 use callgate_server::config::{LogFormat, LogTime};
 use callgate_server::{Config, LifespanMode};
-use pyo3::exceptions::PySystemExit;
+use pyo3::exceptions::{PySystemExit, PyValueError};
 use pyo3::prelude::*;
 use tracing::level_filters::LevelFilter;
 
@@ -19,6 +19,13 @@ use crate::asgi::Offer;
 
 /// The name of an application that is an object of the program, which other processes do not have.
 const OBJECT: &str = "-";
+
+/// Returns a command line with the name of the program.
+fn with_program(arguments: Vec<OsString>) -> Vec<OsString> {
+    std::iter::once("callgate".into())
+        .chain(arguments)
+        .collect()
+}
 
 /// What a command line asks for.
 #[derive(Debug)]
@@ -62,6 +69,26 @@ impl Settings {
         }
     }
 
+    fn of(arguments: Arguments) -> Result<Self, &'static str> {
+        let Arguments {
+            app,
+            python,
+            checks,
+            server,
+        } = arguments;
+        let settings = Self {
+            app,
+            python,
+            checks: Mutex::new(None),
+            config: server.into_config(),
+        };
+        if let Some(reason) = settings.refused(&checks) {
+            return Err(reason);
+        }
+        *settings.checks.lock().expect("no panic under this lock") = Some(checks);
+        Ok(settings)
+    }
+
     pub(crate) fn take_checks(&self) -> Option<Checks> {
         self.checks.lock().expect("no panic under this lock").take()
     }
@@ -72,33 +99,24 @@ impl Settings {
     /// Reads a command line without the name of the program. Exits as command lines do if it is wrong, or asks for help.
     #[new]
     fn new(arguments: Vec<OsString>) -> PyResult<Self> {
-        let arguments: Vec<_> = std::iter::once("callgate".into())
-            .chain(arguments)
-            .collect();
-        match callgate_cli::read::<Arguments>(&command(), &arguments) {
-            Ok(Arguments {
-                app,
-                python,
-                checks,
-                server,
-            }) => {
-                let settings = Self {
-                    app,
-                    python,
-                    checks: Mutex::new(None),
-                    config: server.into_config(),
-                };
-                if let Some(reason) = settings.refused(&checks) {
-                    callgate_cli::fail(callgate_cli::USAGE, reason);
-                    return Err(PySystemExit::new_err(callgate_cli::USAGE));
-                }
-                *settings.checks.lock().expect("no panic under this lock") = Some(checks);
-                Ok(settings)
-            }
+        match callgate_cli::read::<Arguments>(&command(), &with_program(arguments)) {
+            Ok(arguments) => Self::of(arguments).map_err(|reason| {
+                callgate_cli::fail(callgate_cli::USAGE, reason);
+                PySystemExit::new_err(callgate_cli::USAGE)
+            }),
             // An exit code tells nothing but whether it is that of success.
             Err(status) if status == ExitCode::SUCCESS => Err(PySystemExit::new_err(0)),
             Err(_) => Err(PySystemExit::new_err(callgate_cli::USAGE)),
         }
+    }
+
+    /// Reads the settings of an application that is an object, as flags. Raises `ValueError` if they are wrong.
+    #[staticmethod]
+    fn of_program(mut arguments: Vec<OsString>) -> PyResult<Self> {
+        arguments.insert(0, OBJECT.into());
+        callgate_cli::try_read(&command(), &with_program(arguments))
+            .map_err(|error| PyValueError::new_err(error.to_string()))
+            .and_then(|arguments| Self::of(arguments).map_err(PyValueError::new_err))
     }
 
     /// Returns how messages name an option.
@@ -117,7 +135,7 @@ impl Settings {
         self.python.factory
     }
 
-    /// Returns whether a log has colours that is written to a terminal, or elsewhere.
+    /// Returns whether the log has colours. Unless a flag decides, it has on a terminal.
     fn has_colours(&self, is_terminal: bool) -> bool {
         let is_asked_for = self.python.use_colors;
         !self.python.no_use_colors
@@ -156,7 +174,9 @@ impl Settings {
 
     #[getter]
     fn timeout_worker_healthcheck(&self) -> f64 {
-        self.python.timeout_worker_healthcheck
+        // A debugger may hold the event loop up during development.
+        let default = if self.reload() { 0.0 } else { 30.0 };
+        self.python.timeout_worker_healthcheck.unwrap_or(default)
     }
 
     /// The longest time in seconds that a process which is to replace this one may take to start; `None` for no limit.

@@ -33,7 +33,15 @@ struct Kept {
     client: Option<(IpAddr, Py<PyString>)>,
     server: Option<(IpAddr, Py<PyString>)>,
     server_port: Option<(u16, Py<PyString>)>,
-    path: Option<(String, Py<PyString>)>,
+    path: Option<KeptPath>,
+}
+
+/// A `PATH_INFO`, and what it is made of.
+#[derive(Debug)]
+struct KeptPath {
+    raw_path: String,
+    root_path: String,
+    path_info: Py<PyString>,
 }
 
 impl Environs {
@@ -91,20 +99,26 @@ impl Kept {
     fn path(&mut self, environ: &Bound<'_, PyDict>, scope: &HttpScope) -> PyResult<()> {
         let py = environ.py();
         let raw_path = scope.raw_path();
-        let root_path = scope.root_path.trim_end_matches('/').as_bytes();
+        let root_path = scope.root_path.trim_end_matches('/');
         if !root_path.is_empty() {
-            environ.set_item(intern!(py, "SCRIPT_NAME"), latin_1(py, root_path))?;
+            let script_name = latin_1(py, root_path.as_bytes());
+            environ.set_item(intern!(py, "SCRIPT_NAME"), script_name)?;
         }
-        if self.path.as_ref().is_none_or(|(kept, _)| kept != raw_path) {
+        let is_same = |kept: &KeptPath| kept.raw_path == raw_path && kept.root_path == root_path;
+        if !self.path.as_ref().is_some_and(is_same) {
             let path: Vec<u8> = percent_decode_str(raw_path).collect();
-            let below = match path.strip_prefix(root_path) {
+            let below = match path.strip_prefix(root_path.as_bytes()) {
                 Some(below) if below.is_empty() || below.starts_with(b"/") => below,
                 _ => &path,
             };
-            self.path = Some((raw_path.into(), latin_1(py, below).unbind()));
+            self.path = Some(KeptPath {
+                raw_path: raw_path.into(),
+                root_path: root_path.into(),
+                path_info: latin_1(py, below).unbind(),
+            });
         }
-        let path = self.path.as_ref().map(|(_, path)| path);
-        environ.set_item(intern!(py, "PATH_INFO"), path)
+        let path_info = self.path.as_ref().map(|kept| &kept.path_info);
+        environ.set_item(intern!(py, "PATH_INFO"), path_info)
     }
 
     fn addresses(&mut self, environ: &Bound<'_, PyDict>, scope: &HttpScope) -> PyResult<()> {

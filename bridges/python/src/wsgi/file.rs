@@ -23,6 +23,9 @@ impl FileWrapper {
     /// Returns the path and the length of the file, if it is a plain file that is read from its beginning.
     pub(super) fn plain_file(&self, py: Python<'_>) -> Option<(String, u64)> {
         let file = self.file.bind(py);
+        if !is_of_system(file).ok()? {
+            return None;
+        }
         let number: i32 = file
             .call_method0(intern!(py, "fileno"))
             .ok()?
@@ -38,6 +41,13 @@ impl FileWrapper {
         let metadata = fs::metadata(&path).ok()?;
         (position == 0 && metadata.is_file()).then_some((path, metadata.len()))
     }
+}
+
+/// Returns whether the content of a file is what the system has: that of a `GzipFile`, which has a descriptor too, is not.
+fn is_of_system(file: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let io = file.py().import("io")?;
+    let is = |kind| file.is_instance(&io.getattr(kind)?);
+    Ok(!is("BufferedIOBase")? || is("BufferedReader")? || is("BufferedRandom")?)
 }
 
 #[pymethods]

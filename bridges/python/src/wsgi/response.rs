@@ -324,9 +324,9 @@ fn parse_fields(
         let (name, value) = (pair.get_item(0)?, pair.get_item(1)?);
         let name = name.cast::<PyString>().map_err(|_| no_pair())?.to_str()?;
         let value = value.cast::<PyString>().map_err(|_| no_pair())?.to_str()?;
-        let name = HeaderName::from_bytes(name.trim().as_bytes())
+        let name = HeaderName::from_bytes(name.as_bytes())
             .map_err(|_| PyValueError::new_err(format!("a field has the name {name:?}")))?;
-        let value = parse_value(value.trim()).ok_or_else(|| {
+        let value = parse_value(value.trim_matches([' ', '\t'])).ok_or_else(|| {
             PyValueError::new_err(format!("the value of `{name}` is not permitted by HTTP"))
         })?;
         if name == CONTENT_LENGTH {

@@ -71,7 +71,14 @@ async def outlive():
     return str(child)
 
 
-PATHS = {f"/{call.__name__}": call for call in (fork, run, processes, pool, outlive)}
+async def signals():
+    """Answers with the signals that a program has blocked and ignored which a request starts."""
+    command = ["grep", "-E", "^Sig(Blk|Ign):", "/proc/self/status"]
+    return subprocess.run(command, capture_output=True, check=True, text=True).stdout
+
+
+CALLS = (fork, run, processes, pool, outlive, signals)
+PATHS = {f"/{call.__name__}": call for call in CALLS}
 
 
 async def app(scope, receive, send):

@@ -1,6 +1,7 @@
 """Corners of PEP 3333 for `test_wsgi_corners.py`, one a path."""
 
 import contextvars
+import gzip
 import io
 import json
 import os
@@ -335,6 +336,19 @@ def rest_of_a_file(environ, start_response):
 
 def file_in_memory(environ, start_response):
     return sends(environ, start_response, io.BytesIO(b"f" * 100_000))
+
+
+def compressed_file(environ, start_response):
+    file = tempfile.NamedTemporaryFile()
+    file.write(gzip.compress(b"f" * 1000))
+    file.flush()
+    start_response("200 OK", [])
+    return environ["wsgi.file_wrapper"](gzip.open(file.name))
+
+
+def utf_8(environ, start_response):
+    start_response("200 OK", [("X-Title", "voilà".encode().decode("latin-1"))])
+    return []
 
 
 PATHS = {f"/{name}": value for name, value in list(globals().items()) if callable(value)}

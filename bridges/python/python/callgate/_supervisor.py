@@ -1,0 +1,339 @@
+"""Workers: processes that share the sockets of the process that starts them."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from functools import partial
+
+from callgate import _systemd
+from callgate._application import load
+from callgate._process import PERIOD, end_interpreter, serve_until_signal
+from callgate._upgrade import SIGNALS
+from callgate._watch import Watch
+
+# The longest and the shortest time in seconds before a worker that has ended early is replaced.
+LONGEST_PAUSE = 30.0
+SHORTEST_PAUSE = 0.5
+
+# How often in seconds a worker tells that its event loop makes progress.
+BEAT = 1.0
+
+# What a worker tells its supervisor: that its event loop makes progress, that it is to be replaced, and, as the last thing,
+# why it does not start.
+PROGRESS, SERVED_ENOUGH, FAILED = b".", b"e", b"F"
+
+# The most octets of a failure that a worker tells, which its pipe has room for.
+MOST_OF_FAILURE = 60_000
+
+# The signal by which the supervisor has a worker end at once.
+STOP_AT_ONCE = signal.SIGQUIT
+
+log = logging.getLogger("callgate.error")
+
+
+class Child:
+    """A worker as a process, as its supervisor sees it."""
+
+    def __init__(self, process, siblings, replaces_another):
+        self.started = time.monotonic()
+        self.heard = None
+        self.has_served_enough = False
+        # Why it has not started.
+        self.failure = b""
+        self.is_ending = False
+        self.reader, writer = os.pipe()
+        try:
+            self.pid = os.fork()
+        except OSError:
+            os.close(self.reader)
+            os.close(writer)
+            raise
+        if self.pid == 0:
+            for child in (self, *siblings):
+                os.close(child.reader)
+            os._exit(self.work(process, writer, replaces_another))
+        os.close(writer)
+        os.set_blocking(self.reader, False)
+
+    def work(self, process, writer, replaces_another):
+        """Serves, in the child. Returns the exit status."""
+        status = 1
+        os.set_blocking(writer, False)
+        # The supervisor prints it, once for all workers.
+        process.tell_failure = lambda text: tell(writer, FAILED + text.encode()[-MOST_OF_FAILURE:])
+        try:
+            # A terminal and a manager of services may signal all processes. The supervisor decides what it means. Programs that
+            # the application starts have the defaults again, as they would not if the signals were ignored.
+            for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR2):
+                signal.signal(number, lambda *_: None)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+            status = serve_until_signal(
+                process,
+                partial(load, process.settings),
+                lambda: process.worker,
+                signals_of_child,
+                partial(beat, writer),
+                partial(tell, writer, SERVED_ENOUGH),
+                replaces_another,
+            )
+        except SystemExit as exit:
+            code = 0 if exit.code is None else exit.code
+            status = code if isinstance(code, int) else process.fail(code, 1)
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+        finally:
+            with contextlib.suppress(Exception):
+                end_interpreter()
+        return status
+
+    def listen(self):
+        """Reads what the worker has told. It is ready once it has told of progress."""
+        with contextlib.suppress(BlockingIOError):
+            while told := os.read(self.reader, 4096):
+                if self.failure:
+                    self.failure += told
+                    continue
+                signs, failed, failure = told.partition(FAILED)
+                self.failure = failed + failure
+                self.has_served_enough |= SERVED_ENOUGH in signs
+                if PROGRESS in signs:
+                    self.heard = time.monotonic()
+
+    @property
+    def is_ready(self):
+        return self.heard is not None
+
+    def signal(self, number):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def close(self):
+        os.close(self.reader)
+
+
+def signals_of_child(worker):
+    """SIGTERM shuts a worker down in peace, however often it comes, and STOP_AT_ONCE at once."""
+    requests = []
+
+    def stop(times):
+        while len(requests) < times:
+            requests.append(None)
+            worker.shutdown()
+
+    return {signal.SIGTERM: partial(stop, 1), STOP_AT_ONCE: partial(stop, 2)}
+
+
+def beat(writer):
+    """Tells the supervisor, again and again, that the event loop makes progress."""
+    if tell(writer, PROGRESS):
+        asyncio.get_running_loop().call_later(BEAT, beat, writer)
+
+
+def tell(writer, what):
+    """Tells the supervisor something, unless it does not listen. Returns whether it is there."""
+    try:
+        os.write(writer, what)
+    except BlockingIOError:
+        pass
+    except BrokenPipeError:
+        # Nobody would stop this process.
+        os.kill(os.getpid(), signal.SIGTERM)
+        return False
+    return True
+
+
+class Supervisor:
+    """Keeps workers running that share their sockets.
+
+    A worker that dies is replaced, after a pause that grows while it dies early. A worker that has served enough is replaced
+    by one that has started before the old one stops. So are all workers at SIGHUP, and at a change with `--reload`. SIGINT and
+    SIGTERM are passed on. SIGUSR2 replaces the supervisor with its workers.
+    """
+
+    def __init__(self, process):
+        self.process = process
+        self.settings = settings = process.settings
+        self.children = []
+        self.leaving = []
+        self.pause = 0.0
+        self.not_before = 0.0
+        self.is_stopping = False
+        self.is_replacing = False
+        self.has_served = False
+        # What the last worker has told that did not start.
+        self.failure = b""
+        self.status = 0
+        self.watch = Watch(settings) if settings.reload else None
+
+    def run(self):
+        """Runs until all workers have ended after a signal. Returns the exit status."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        self.start_missing()
+        while self.children or self.leaving or not self.is_stopping:
+            received = signal.sigtimedwait(SIGNALS, PERIOD)
+            if received is not None:
+                self.on_signal(received.si_signo)
+            self.reap()
+            self.look_after()
+            self.process.look(self.stop)
+            if not self.is_stopping:
+                if self.watch is not None and (changed := self.watch.changed()):
+                    log.info("%s has changed: the workers are replaced", changed)
+                    self.replace_all()
+                self.start_missing()
+        return self.status
+
+    def on_signal(self, number):
+        if number in (signal.SIGINT, signal.SIGTERM):
+            self.stop()
+        elif number == signal.SIGHUP and not self.is_stopping:
+            log.info("the workers are replaced, as SIGHUP asks")
+            _systemd.notify_reloading()
+            self.is_replacing = True
+            self.replace_all()
+        elif number == signal.SIGUSR2 and self.watch is None:
+            self.process.upgrade()
+        elif number == signal.SIGUSR2 and not self.is_stopping:
+            log.info("the workers are replaced, as SIGUSR2 asks")
+            self.replace_all()
+
+    def stop(self):
+        """Has the workers stop: at the first call in peace, at the second at once."""
+        how = STOP_AT_ONCE if self.is_stopping else signal.SIGTERM
+        self.is_stopping = True
+        self.process.on_stopping()
+        for child in self.children + self.leaving:
+            child.signal(how)
+
+    def replace_all(self):
+        """Has new workers take the place of those that serve. An old one stops when a new one is ready."""
+        for child in self.children:
+            if not child.is_ready:
+                child.is_ending = True
+                child.signal(signal.SIGTERM)
+        self.leaving += self.children
+        self.children = []
+        self.pause = self.not_before = 0.0
+
+    def start_missing(self):
+        while len(self.children) < self.settings.workers and time.monotonic() >= self.not_before:
+            siblings = self.children + self.leaving
+            try:
+                self.children.append(Child(self.process, siblings, self.has_served))
+            except OSError as error:
+                self.wait_longer()
+                log.error(
+                    "cannot start a worker: %s; the next attempt is in %.1f s",
+                    error.strerror,
+                    self.pause,
+                )
+
+    def wait_longer(self):
+        """Has the next worker start after a pause, which is longer each time."""
+        self.pause = min(max(2 * self.pause, SHORTEST_PAUSE), LONGEST_PAUSE)
+        self.not_before = time.monotonic() + self.pause
+
+    def reap(self):
+        """Takes note of the workers that have ended."""
+        while True:
+            try:
+                pid, state = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if self.process.is_successor(pid):
+                self.process.on_end_of_successor(state)
+            for children in (self.children, self.leaving):
+                for child in [child for child in children if child.pid == pid]:
+                    children.remove(child)
+                    child.listen()
+                    child.close()
+                    self.on_end(child, state)
+
+    def on_end(self, child, state):
+        code = os.waitstatus_to_exitcode(state)
+        self.tell_failure(child)
+        if self.is_stopping:
+            if code > 0:
+                self.status = code
+            return
+        if child.is_ending:
+            return
+        why = f"status {code}" if code >= 0 else signal.Signals(-code).name
+        has_failed = not child.is_ready and code >= 0
+        if has_failed and not self.has_served and self.watch is None:
+            # No worker has ever started: another attempt would fail as well.
+            self.status = code
+            self.stop()
+            return
+        if self.watch is not None and not child.is_ready:
+            log.error(
+                "the worker %s has not started (%s): the next change is waited for", child.pid, why
+            )
+            self.children += [old for old in self.leaving if not old.is_ending][
+                : self.settings.workers
+            ]
+            self.leaving = [old for old in self.leaving if old not in self.children]
+            self.not_before = float("inf")
+            return
+        if not child.is_ready or time.monotonic() - child.started < LONGEST_PAUSE:
+            self.wait_longer()
+        else:
+            self.pause = self.not_before = 0.0
+        log.error(
+            "the worker %s has ended (%s), and is replaced in %.1f s", child.pid, why, self.pause
+        )
+
+    def tell_failure(self, child):
+        """Tells why a worker has not started. All workers of the first start fail alike, and this is told once."""
+        is_told = child.failure == self.failure and not self.has_served
+        self.failure = child.failure
+        if child.failure and not is_told:
+            text = child.failure.removeprefix(FAILED).decode(errors="replace")
+            self.process.tell_failure(text)
+
+    def look_after(self):
+        """Hears the workers, and ends those that others have replaced and those that make no progress."""
+        for child in self.children + self.leaving:
+            child.listen()
+        if not self.is_stopping:
+            self.leaving += [child for child in self.children if child.has_served_enough]
+            self.children = [child for child in self.children if not child.has_served_enough]
+        ready = sum(child.is_ready for child in self.children)
+        self.has_served |= ready > 0
+        if ready == self.settings.workers and not self.is_stopping:
+            self.on_all_ready()
+            for child in self.leaving:
+                if not child.is_ending:
+                    child.is_ending = True
+                    child.signal(signal.SIGTERM)
+        self.end_those_without_progress()
+
+    def on_all_ready(self):
+        """Tells that all workers serve, at first and after they were replaced."""
+        if not self.process.is_ready:
+            self.process.on_ready()
+        elif self.is_replacing:
+            _systemd.notify_ready()
+        self.is_replacing = False
+
+    def end_those_without_progress(self):
+        """Ends the workers whose event loop makes no progress."""
+        limit = self.settings.timeout_worker_healthcheck
+        if limit <= 0:
+            return
+        for child in self.children + self.leaving:
+            if child.is_ready and time.monotonic() - child.heard > limit:
+                log.error(
+                    "the event loop of the worker %s has made no progress for %g s "
+                    "(--timeout-worker-healthcheck; 0 for no limit)",
+                    child.pid,
+                    limit,
+                )
+                child.signal(signal.SIGKILL)
+                child.heard = time.monotonic()
