@@ -377,9 +377,17 @@ def test_a_worker_that_dies_again_and_again_is_replaced_after_longer_pauses(work
     assert first & killed
 
 
-@pytest.mark.skipif(SERVER != "callgate", reason="uvicorn has no pipe between them")
-def test_workers_end_at_once_when_their_supervisor_is_killed(workers):
+@pytest.mark.skipif(SERVER != "callgate", reason="uvicorn has other pipes")
+def test_workers_end_when_their_supervisor_is_killed(workers):
     pids = wait_for_workers(workers, lambda seen: len(seen) == 2)
+
+    def pipes(pid):
+        links = [f"/proc/{pid}/fd/{number}" for number in os.listdir(f"/proc/{pid}/fd")]
+        pipes = {os.readlink(link) for link in links if os.path.basename(link) not in "012"}
+        return {pipe for pipe in pipes if pipe.startswith("pipe:")}
+
+    # A worker that had the pipe of another would keep that one alive.
+    assert set.isdisjoint(*map(pipes, pids))
     workers.expect_error("")
     workers.signal(signal.SIGKILL)
     workers.process.wait()
