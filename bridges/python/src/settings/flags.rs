@@ -15,6 +15,7 @@ use clap::{Arg, ArgAction, Command, CommandFactory as _, Parser};
 #[derive(Debug, Parser)]
 #[command(name = "callgate", version)]
 #[command(mut_args(switch))]
+#[command(mut_arg("config", |arg| arg.help("Read settings of the server from this file, as TOML with the keys of SETTINGS.md")))]
 #[command(mut_arg("threads", |arg| arg.hide(true)))]
 #[command(mut_arg("log_format", |arg| arg.hide(true)))]
 #[command(mut_arg("log_time", |arg| arg.hide(true)))]
