@@ -6,7 +6,9 @@ use std::path::Path;
 
 use self::files::Files;
 pub(crate) use self::files::install_published;
-use crate::prepare::{self, POSTGRES, PYTHON, PYTHON_LIBRARY, PYTHON3, PythonEnvironment, REDIS};
+use crate::prepare::{
+    self, CHROMIUM, POSTGRES, PYTHON, PYTHON_LIBRARY, PYTHON3, PythonEnvironment, REDIS,
+};
 use crate::step::{Step, shown, target};
 
 /// The folder of the wheel.
@@ -17,8 +19,10 @@ const EXAMPLE: &str = "callgate-python-example";
 
 /// The packages that its tests need, and the imports that fail when one is missing.
 const REQUIREMENTS: &str = "bridges/python/tests/requirements.txt";
-const IMPORTS: &str =
-    "import asyncpg, channels, fastapi, flask, litestar, maturin, pytest, quart, uvloop, xdist";
+const IMPORTS: &str = "import asyncpg, channels, fastapi, flask, litestar, maturin, pytest, quart, selenium, uvloop, xdist";
+
+/// The packages of the framework Bocadillo, which need older ones than the others.
+const BOCADILLO: &str = "bridges/python/tests/requirements-bocadillo.txt";
 
 /// The number of processes that run the tests in Python. Most tests wait, for processes that start and for what clients
 /// must not do, so more of them run than there are cores.
@@ -45,7 +49,7 @@ pub(crate) const SETTINGS: [&str; 6] = [
 /// Returns which interpreter is missing, or how to repeat what failed.
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     let (files, arguments) = Files::read(arguments)?;
-    prepare::tools(&[PYTHON, PYTHON_LIBRARY, POSTGRES, REDIS])?;
+    prepare::tools(&[PYTHON, PYTHON_LIBRARY, CHROMIUM, POSTGRES, REDIS])?;
     Step::new(
         "the suite",
         "cargo build --package callgate-apps --all-features --bin callgate-conformance",
@@ -127,6 +131,10 @@ fn test_installed(environment: &PythonEnvironment, arguments: &[String]) -> Resu
     } else {
         println!("{python} has no shared library: the tests of programs in Rust are left out.");
     }
+    if let Some(bocadillo) = bocadillo(environment)? {
+        let python = bocadillo.python();
+        tests = tests.env("CALLGATE_TEST_BOCADILLO", python.to_string_lossy());
+    }
     let tests = tests
         .arg(&python)
         .arg("-m")
@@ -142,6 +150,27 @@ fn test_installed(environment: &PythonEnvironment, arguments: &[String]) -> Resu
         .run_tests()?;
     check_rules(&python)?;
     Ok(passed + embedded)
+}
+
+/// Returns an environment with the framework Bocadillo, of the same Python as another; `None` where this Python is too new for
+/// it.
+///
+/// # Errors
+///
+/// Returns how to repeat what failed.
+fn bocadillo(other: &PythonEnvironment) -> Result<Option<PythonEnvironment>, String> {
+    let name = other.path().file_name().unwrap_or_default();
+    let environment = PythonEnvironment::named(&format!("{}-bocadillo", name.display()))?;
+    let is_usable = || environment.has("import bocadillo, uvloop");
+    if !is_usable() {
+        environment.create(&shown(&other.python()))?;
+        environment.install(&["--no-deps", "-r", BOCADILLO])?;
+        if !is_usable() {
+            println!("This Python is too new for Bocadillo: its test is left out.");
+            return Ok(None);
+        }
+    }
+    Ok(Some(environment))
 }
 
 /// Packs the source distribution, and builds the native part from it: it has every file that this needs.

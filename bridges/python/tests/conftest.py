@@ -7,7 +7,7 @@ In an environment with the packages of `requirements.txt` and with the server:
 `CALLGATE_TEST_SERVER` names the server under test: `callgate`, the default, or `uvicorn`, which the
 tests are checked with. What uvicorn does not do as a test demands is marked with `uvicorn_fails`.
 The tests marked with `every_loop` run on each event loop, the others on uvloop; `--every-loop` runs all on each, and
-`--loop asyncio` all on this one. `CALLGATE_TEST_BOCADILLO` names the Python of an environment by `requirements-bocadillo.txt`, with the server. Without a
+`--loop asyncio` all on this one. `CALLGATE_TEST_BOCADILLO` names the Python of an environment by `requirements-bocadillo.txt`. Without a
 service or an environment, the tests that need it are skipped.
 """
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import importlib.util
 import os
+import shutil
 import socket
 import socketserver
 import subprocess
@@ -15,8 +17,10 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 import pytest
+from selenium import webdriver
+from selenium.webdriver.support.wait import WebDriverWait
 
-from conftest import PATIENCE
+from conftest import PATIENCE, SERVER
 
 BRANDS = [(1, "Callgate"), (2, "Ärger & Söhne"), (3, "third")]
 
@@ -154,6 +158,49 @@ def test_the_chat_page_and_its_websocket(serve):
             assert websocket.recv() == f"Message received: {text}"
 
 
+@pytest.fixture
+def browser():
+    """A browser that takes each address for that of this machine."""
+    driver = shutil.which("chromedriver")
+    if driver is None:
+        pytest.skip("no chromedriver (Debian has it in `chromium-driver`)")
+    browsers = []
+
+    def start(port):
+        options = webdriver.ChromeOptions()
+        # The page names the port 8000.
+        mapping = f"MAP localhost:8000 127.0.0.1:{port}"
+        flags = ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage"]
+        for flag in (*flags, f"--host-resolver-rules={mapping}"):
+            options.add_argument(flag)
+        browsers.append(webdriver.Chrome(options, webdriver.ChromeService(driver)))
+        return browsers[-1]
+
+    yield start
+    for each in browsers:
+        each.quit()
+
+
+def test_the_chat_in_a_browser(serve, browser):
+    server = serve("seeds.chat:app")
+    server.expect_error("WebSocketDisconnect")
+    page = browser(server.address[1])
+    page.get("http://localhost:8000/")
+
+    def texts():
+        return [item.text for item in page.find_elements("css selector", "#messages li")]
+
+    # Over a WebSocket that is open.
+    WebDriverWait(page, PATIENCE).until(
+        lambda page: page.execute_script("return ws.readyState") == 1
+    )
+    for count, text in enumerate(("hello", "grüße"), 1):
+        page.find_element("id", "messageText").send_keys(text)
+        page.find_element("tag name", "button").click()
+        WebDriverWait(page, PATIENCE).until(lambda _, count=count: len(texts()) == count)
+    assert texts() == ["Message received: hello", "Message received: grüße"]
+
+
 # Work beside the loop.
 
 
@@ -204,7 +251,9 @@ def test_work_in_bocadillo(servers):
             "no CALLGATE_TEST_BOCADILLO, the Python of an environment by requirements-bocadillo.txt"
         )
     servers.python = python
-    server = servers.serve("work_bocadillo:app")
+    # The package under test, which that environment does not have.
+    package = Path(importlib.util.find_spec(SERVER).origin).parent.parent
+    server = servers.serve("work_bocadillo:app", env={"PYTHONPATH": str(package)})
     assert server.client.get("/").text == "Hello, world!"
     check_work(server)
 
