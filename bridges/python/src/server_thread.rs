@@ -13,9 +13,9 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::log;
 
-/// What the server tells the event loop.
+/// Tells the event loop that the server is ready, and that it has ended.
 #[derive(Debug)]
-pub(crate) struct Told {
+pub(crate) struct LoopNotifier {
     /// `loop.call_soon_threadsafe`.
     pub(crate) call_soon: Py<PyAny>,
     pub(crate) on_ready: Py<PyAny>,
@@ -23,7 +23,7 @@ pub(crate) struct Told {
     pub(crate) done: Py<PyAny>,
 }
 
-impl Told {
+impl LoopNotifier {
     /// Has the event loop call a function. It may have ended, and nobody waits then.
     fn call<'py>(
         &self,
@@ -68,24 +68,28 @@ pub(crate) fn start(
     runtime: Runtime,
     server: Server,
     handle: ServerHandle,
-    told: Told,
+    notifier: LoopNotifier,
     failed: fn(&ServeError) -> PyErr,
 ) -> io::Result<JoinHandle<()>> {
     let run = move || {
         let result = log::pass_on(|| {
-            let result = runtime.block_on(serve(server, &handle, &told));
+            let result = runtime.block_on(serve(server, &handle, &notifier));
             runtime.shutdown_background();
             result
         });
-        told.ended(result, failed);
+        notifier.ended(result, failed);
     };
     thread::Builder::new().name("callgate".into()).spawn(run)
 }
 
-async fn serve(server: Server, handle: &ServerHandle, told: &Told) -> Result<(), ServeError> {
+async fn serve(
+    server: Server,
+    handle: &ServerHandle,
+    notifier: &LoopNotifier,
+) -> Result<(), ServeError> {
     let tell = async {
         handle.started().await;
-        told.ready();
+        notifier.ready();
         pending().await
     };
     first_of(server.serve_until(pending()), tell).await

@@ -18,12 +18,12 @@ use crate::asgi::{Interpreter, Offer};
 use crate::guest;
 use crate::host::Host;
 use crate::log;
-use crate::server_thread::{self, Told};
+use crate::server_thread::{self, LoopNotifier};
 use crate::settings::{Checks, Settings};
 use crate::wsgi::{self, WsgiApp};
 
 /// How long the end of a server waits for threads of an application of WSGI. The server has waited for what is in flight.
-const PATIENCE: Duration = Duration::from_secs(1);
+const THREADS_TIMEOUT: Duration = Duration::from_secs(1);
 
 create_exception!(
     callgate,
@@ -112,7 +112,7 @@ impl Worker {
         py: Python<'_>,
         parts: wsgi::Parts,
         server: Server,
-        told: Told,
+        notifier: LoopNotifier,
         start: Start,
     ) -> PyResult<()> {
         let runtime = server_thread::runtime()?;
@@ -123,7 +123,9 @@ impl Worker {
         };
         let started = started.and_then(|()| {
             let handle = self.handle.clone();
-            Ok(server_thread::start(runtime, server, handle, told, failed)?)
+            Ok(server_thread::start(
+                runtime, server, handle, notifier, failed,
+            )?)
         });
         match started {
             Ok(thread) => {
@@ -131,7 +133,7 @@ impl Worker {
                 Ok(())
             }
             Err(error) => {
-                app.close(py, PATIENCE);
+                app.close(py, THREADS_TIMEOUT);
                 Err(error)
             }
         }
@@ -252,7 +254,7 @@ impl Worker {
         };
         let done = parts.getattr("event_loop")?.call_method0("create_future")?;
         if let Some(wsgi) = parts.getattr("wsgi")?.extract::<Option<wsgi::Parts>>()? {
-            let told = Told {
+            let notifier = LoopNotifier {
                 call_soon: parts
                     .getattr("event_loop")?
                     .getattr("call_soon_threadsafe")?
@@ -260,7 +262,7 @@ impl Worker {
                 on_ready,
                 done: done.clone().unbind(),
             };
-            this.start_on_thread(py, wsgi, server, told, start)?;
+            this.start_on_thread(py, wsgi, server, notifier, start)?;
             return Ok(done);
         }
         let (guest, app) = Host::start(parts, this.offer)?;
@@ -323,7 +325,7 @@ impl Worker {
                     self.handle.shutdown();
                 }
                 let _ = py.detach(|| thread.join());
-                let has_threads = app.close(py, PATIENCE) > 0;
+                let has_threads = app.close(py, THREADS_TIMEOUT) > 0;
                 self.has_threads.store(has_threads, Ordering::Relaxed);
             }
             None => {

@@ -13,7 +13,7 @@ from callgate._callgate import ServeError
 from callgate._loop import loop_factory
 from callgate._server import handlers, serve
 
-# How often in seconds the processes look after each other.
+# How often in seconds a process asks for what its predecessor, its successor and its workers have told.
 PERIOD = 0.25
 
 # The number of new objects after which the collector of cycles looks at them, with `--gc tuned`.
@@ -30,9 +30,9 @@ def serve_here(process, load_app):
             process.on_stopping()
             worker.shutdown()
 
-        def look():
-            process.look(stop)
-            asyncio.get_running_loop().call_later(PERIOD, look)
+        def poll():
+            process.poll(stop)
+            asyncio.get_running_loop().call_later(PERIOD, poll)
 
         def reload():
             log.info(
@@ -40,7 +40,7 @@ def serve_here(process, load_app):
             )
             worker.reload()
 
-        look()
+        poll()
         # The first of these shuts the worker down in peace, the second at once.
         by_signal = {signal.SIGINT: stop, signal.SIGTERM: stop}
         # The application may have a use of its own for SIGHUP, and `nohup` ignores it.

@@ -20,7 +20,7 @@ LONGEST_PAUSE = 30.0
 SHORTEST_PAUSE = 0.5
 
 # How often in seconds a worker tells that its event loop makes progress.
-BEAT = 1.0
+HEARTBEAT_PERIOD = 1.0
 
 # What a worker tells its supervisor: that its event loop makes progress, that it is to be replaced, and, as the last thing,
 # why it does not start.
@@ -40,7 +40,7 @@ class Child:
 
     def __init__(self, process, siblings, replaces_another):
         self.started = time.monotonic()
-        self.heard = None
+        self.last_heartbeat = None
         self.has_served_enough = False
         # Why it has not started.
         self.failure = b""
@@ -76,7 +76,7 @@ class Child:
                 partial(load, process.settings),
                 lambda: process.worker,
                 signals_of_child,
-                partial(beat, writer),
+                partial(send_heartbeat, writer),
                 partial(tell, writer, SERVED_ENOUGH),
                 replaces_another,
             )
@@ -90,7 +90,7 @@ class Child:
                 end_interpreter()
         return status
 
-    def listen(self):
+    def read_messages(self):
         """Reads what the worker has told. It is ready once it has told of progress."""
         with contextlib.suppress(BlockingIOError):
             while told := os.read(self.reader, 4096):
@@ -101,11 +101,11 @@ class Child:
                 self.failure = failed + failure
                 self.has_served_enough |= SERVED_ENOUGH in signs
                 if PROGRESS in signs:
-                    self.heard = time.monotonic()
+                    self.last_heartbeat = time.monotonic()
 
     @property
     def is_ready(self):
-        return self.heard is not None
+        return self.last_heartbeat is not None
 
     def signal(self, number):
         with contextlib.suppress(ProcessLookupError):
@@ -127,14 +127,14 @@ def signals_of_child(worker):
     return {signal.SIGTERM: partial(stop, 1), STOP_AT_ONCE: partial(stop, 2)}
 
 
-def beat(writer):
+def send_heartbeat(writer):
     """Tells the supervisor, again and again, that the event loop makes progress."""
     if tell(writer, PROGRESS):
-        asyncio.get_running_loop().call_later(BEAT, beat, writer)
+        asyncio.get_running_loop().call_later(HEARTBEAT_PERIOD, send_heartbeat, writer)
 
 
 def tell(writer, what):
-    """Tells the supervisor something, unless it does not listen. Returns whether it is there."""
+    """Tells the supervisor something, unless it does not read_messages. Returns whether it is there."""
     try:
         os.write(writer, what)
     except BlockingIOError:
@@ -178,8 +178,8 @@ class Supervisor:
             if received is not None:
                 self.on_signal(received.si_signo)
             self.reap()
-            self.look_after()
-            self.process.look(self.stop)
+            self.look_after_workers()
+            self.process.poll(self.stop)
             if not self.is_stopping:
                 if self.watch is not None and (changed := self.watch.changed()):
                     log.info("%s has changed: the workers are replaced", changed)
@@ -251,7 +251,7 @@ class Supervisor:
             for children in (self.children, self.leaving):
                 for child in [child for child in children if child.pid == pid]:
                     children.remove(child)
-                    child.listen()
+                    child.read_messages()
                     child.close()
                     self.on_end(child, state)
 
@@ -297,10 +297,10 @@ class Supervisor:
             text = child.failure.removeprefix(FAILED).decode(errors="replace")
             self.process.tell_failure(text)
 
-    def look_after(self):
+    def look_after_workers(self):
         """Hears the workers, and ends those that others have replaced and those that make no progress."""
         for child in self.children + self.leaving:
-            child.listen()
+            child.read_messages()
         if not self.is_stopping:
             self.leaving += [child for child in self.children if child.has_served_enough]
             self.children = [child for child in self.children if not child.has_served_enough]
@@ -328,7 +328,7 @@ class Supervisor:
         if limit <= 0:
             return
         for child in self.children + self.leaving:
-            if child.is_ready and time.monotonic() - child.heard > limit:
+            if child.is_ready and time.monotonic() - child.last_heartbeat > limit:
                 log.error(
                     "the event loop of the worker %s has made no progress for %g s "
                     "(--timeout-worker-healthcheck; 0 for no limit)",
@@ -336,4 +336,4 @@ class Supervisor:
                     limit,
                 )
                 child.signal(signal.SIGKILL)
-                child.heard = time.monotonic()
+                child.last_heartbeat = time.monotonic()

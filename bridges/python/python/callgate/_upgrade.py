@@ -284,7 +284,7 @@ class Process:
         log.error("the upgrade has failed, and this process goes on: %s", reason)
         _systemd.notify_ready()
 
-    def look(self, shut_down):
+    def poll(self, shut_down):
         """Hears the predecessor and the successor, and calls `shut_down` when this process is to end."""
         self.watchdog.feed()
         if self.is_asked:

@@ -193,7 +193,7 @@ impl Future for Calling {
         let Step::Running(call) = &self.step else {
             return Poll::Pending;
         };
-        // Those who wait go on here, before the connection reads on: it reads more when they wait for more.
+        // The application goes on here, before the connection reads: if the application waits for more content, the read is larger.
         if call.is_queued() {
             Python::attach(|py| call.resume(py));
         }

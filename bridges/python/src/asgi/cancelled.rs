@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 /// How long the shutdown of the lifespan waits for tasks that were cancelled.
-pub(super) const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The number of tasks that were cancelled and have not ended. The shutdown of the lifespan waits for them, because they
 /// use what the lifespan closes.

@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 
 use super::awaitable::{SendStep, Waiter};
 use super::call::{Call, ClientDisconnected, Kind, State};
-use super::cancelled::PATIENCE;
+use super::cancelled::CANCEL_TIMEOUT;
 use super::event;
 use crate::tolerance::Broken;
 
@@ -114,7 +114,7 @@ impl Call {
                     self.lock().is_shutting_down = true;
                     let interpreter = self.interpreter.clone();
                     task::spawn(async move {
-                        tokio::time::sleep(PATIENCE).await;
+                        tokio::time::sleep(CANCEL_TIMEOUT).await;
                         interpreter.cancelled.give_up();
                     });
                     return self.poll_shutdown(py, &mut cx);
@@ -203,8 +203,8 @@ impl Call {
         }
     }
 
-    /// Returns whether the failure of a send is none for the application: before version 2.4 of ASGI's specification of
-    /// HTTP, what is sent to a client that is gone is ignored, so that work after the response goes on.
+    /// Returns whether a send that has failed raises nothing. Before version 2.4 of the specification of HTTP, ASGI has a server
+    /// ignore what is sent to a client that is gone, so that work after the response goes on.
     fn ignores(&self, error: &SendError) -> bool {
         self.kind == Kind::Http && matches!(error, SendError::Disconnected)
     }

@@ -30,7 +30,7 @@ pub use self::loader::{EventLoop, Interface, LoadError, Loader};
 use crate::wsgi::WsgiApp;
 
 /// How long the last clone of an application waits for the end of its thread.
-const PATIENCE: Duration = Duration::from_secs(5);
+const END_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An application in Python, of ASGI or of WSGI.
 ///
@@ -132,13 +132,13 @@ impl Drop for Shared {
         let ended = &self.ended;
         let waited = without_python(|| {
             let ended = ended.lock().expect("no panic under this lock");
-            ended.recv_timeout(PATIENCE)
+            ended.recv_timeout(END_TIMEOUT)
         });
         match waited {
             Err(RecvTimeoutError::Timeout) => tracing::warn!(
                 "the thread of `{}` has not ended after {} s, and is left behind",
                 self.target,
-                PATIENCE.as_secs()
+                END_TIMEOUT.as_secs()
             ),
             // It does nothing more than end.
             _ => drop(thread.join()),

@@ -71,7 +71,7 @@ struct Input {
 
 /// The client is gone, or the server has given the request up.
 #[derive(Debug)]
-pub(super) struct Gone;
+pub(super) struct ClientGone;
 
 impl Exchange {
     /// Returns what the application may break.
@@ -152,12 +152,12 @@ impl Exchange {
     }
 
     /// Takes the content that is there. `None` when there is none yet; no part at its end.
-    pub(super) fn take_input(&self) -> Result<Option<VecDeque<Bytes>>, Gone> {
+    pub(super) fn take_input(&self) -> Result<Option<VecDeque<Bytes>>, ClientGone> {
         let mut state = self.lock();
         if state.input.parts.is_empty() {
             return match (state.input.has_ended, state.is_over) {
                 (true, _) => Ok(Some(VecDeque::new())),
-                (false, true) => Err(Gone),
+                (false, true) => Err(ClientGone),
                 (false, false) => Ok(None),
             };
         }
@@ -184,10 +184,13 @@ impl Exchange {
     }
 
     /// Hands a part of the response over. Returns whether the thread is to wait for room.
-    pub(super) fn send(&self, events: impl IntoIterator<Item = SendEvent>) -> Result<bool, Gone> {
+    pub(super) fn send(
+        &self,
+        events: impl IntoIterator<Item = SendEvent>,
+    ) -> Result<bool, ClientGone> {
         let mut state = self.lock();
         if state.is_over {
-            return Err(Gone);
+            return Err(ClientGone);
         }
         for event in events {
             state.output_size += size_of(&event);
@@ -409,7 +412,7 @@ impl Drop for ServerSide {
             (state.is_given_up, state.end.take())
         });
         if is_given_up {
-            self.exchange.pool.is_relieved();
+            self.exchange.pool.release();
         }
         if let Some(AppError::Failed(error)) = end {
             Python::attach(|py| self.exchange.pool.log_end(py, error));

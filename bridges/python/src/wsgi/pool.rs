@@ -40,7 +40,7 @@ pub(super) struct Pool {
     pub(super) relay: Relay,
     pub(super) tolerance: Tolerance,
     queue: Mutex<Queue>,
-    /// Tells who waits for the end that a thread has ended.
+    /// Notified each time a thread ends, for the close of the pool.
     thread_ended: Condvar,
 }
 
@@ -58,7 +58,7 @@ struct Queue {
     /// The number of threads.
     threads: usize,
     is_closed: bool,
-    /// Wakes who waits until no thread is busy.
+    /// Woken when no thread is busy any more.
     when_idle: Option<Waker>,
 }
 
@@ -184,7 +184,7 @@ impl Pool {
                 Some(exchange) => {
                     self.run(py, &exchange);
                     if exchange.finish() {
-                        self.is_relieved();
+                        self.release();
                     }
                 }
                 None => {
@@ -197,8 +197,8 @@ impl Pool {
         self.thread_ended.notify_all();
     }
 
-    /// Records that an exchange is served no more, or that its end is not waited for.
-    pub(super) fn is_relieved(&self) {
+    /// Ends the service of an exchange: it has ended, or its end is not waited for.
+    pub(super) fn release(&self) {
         let waker = {
             let mut queue = self.lock();
             queue.busy -= 1;

@@ -92,9 +92,7 @@ impl Response {
                     return Err(not_started());
                 }
                 Progress::Complete => {
-                    return Err(PyRuntimeError::new_err(
-                        "the content is longer than its content-length",
-                    ));
+                    return Err(too_long());
                 }
                 Progress::Discarding => {
                     *progress = Progress::Discarding;
@@ -230,9 +228,7 @@ impl Response {
                 self.hand_over([start.into(), HttpResponseBody::end().into()])
                     .map(drop)
             }
-            Progress::Sending(Some(left)) => Err(PyRuntimeError::new_err(format!(
-                "the content is {left} octets shorter than its content-length"
-            ))),
+            Progress::Sending(Some(left)) => Err(too_short(Some(left), 0)),
             Progress::Sending(None) => self.hand_over([HttpResponseBody::end().into()]).map(drop),
             Progress::Complete | Progress::Discarding => Ok(()),
         }
@@ -279,10 +275,12 @@ fn left_after(length: Option<u64>, size: usize) -> PyResult<Option<u64>> {
     };
     match length.checked_sub(size as u64) {
         Some(left) => Ok(Some(left)),
-        None => Err(PyRuntimeError::new_err(
-            "the content is longer than its content-length",
-        )),
+        None => Err(too_long()),
     }
+}
+
+fn too_long() -> PyErr {
+    PyRuntimeError::new_err("the content is longer than its content-length")
 }
 
 fn too_short(length: Option<u64>, size: u64) -> PyErr {
