@@ -218,7 +218,7 @@ def test_a_module_may_end_its_process(servers, tmp_path, flags, code, status, te
 
 @pytest.mark.skipif(SERVER != "callgate", reason="uvicorn starts workers again and again")
 def test_workers_that_cannot_start_say_so_once(servers):
-    server = servers.start("broken_module:app", "--workers", "3")
+    server = servers.start("broken_module:app", "--workers", "8")
     server.expect_error("")
     assert server.wait_until_ended() == 3
     assert server.output.count("error: importing `broken_module`") == 1

@@ -291,11 +291,11 @@ class Supervisor:
 
     def tell_failure(self, child):
         """Tells why a worker has not started. All workers of the first start fail alike, and this is told once."""
-        is_told = child.failure == self.failure and not self.has_served
+        if not child.failure or (child.failure == self.failure and not self.has_served):
+            return
         self.failure = child.failure
-        if child.failure and not is_told:
-            text = child.failure.removeprefix(FAILED).decode(errors="replace")
-            self.process.tell_failure(text)
+        text = child.failure.removeprefix(FAILED).decode(errors="replace")
+        self.process.tell_failure(text)
 
     def look_after_workers(self):
         """Hears the workers, and ends those that others have replaced and those that make no progress."""
