@@ -1,6 +1,8 @@
 """A service in FastAPI: its clients, threads, streams, files, uploads, dependencies, WebSockets and disconnects."""
 
 import contextlib
+import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -354,6 +356,61 @@ def test_a_client_that_goes_ends_a_stream_that_has_nothing_to_send(server, journ
         connection.read_head()
         connection.read_chunk()
     assert journal.next(key) in ("CancelledError", "GeneratorExit")
+
+
+@pytest.mark.parametrize("end", ["close", "reset"])
+@pytest.mark.every_loop
+def test_a_client_that_goes_lets_a_dependency_end(server, journal, key, end):
+    with Connection(server) as connection:
+        connection.send(get(f"/slow-with-a-dependency?{key}"))
+        assert journal.next(key) == "opened"
+        if end == "reset":
+            connection.reset()
+    assert [journal.next(key) for _ in range(2)] == ["handler", "closed"]
+
+
+@pytest.mark.parametrize("end", ["close", "reset"])
+@pytest.mark.every_loop
+def test_a_client_that_goes_after_the_answer_lets_background_work_end(server, journal, key, end):
+    with Connection(server) as connection:
+        assert connection.ask(get(f"/slow-background?{key}")).status == 200
+        if end == "reset":
+            connection.reset()
+    assert journal.next(key) == "done"
+
+
+@pytest.mark.parametrize("end", ["close", "reset"])
+@pytest.mark.every_loop
+def test_a_client_that_goes_in_a_form_or_in_a_file_leaves_nothing_open(server, tmp_path, end):
+    server.client.get("/def")
+
+    def files():
+        return len(os.listdir(f"/proc/{server.process.pid}/fd"))
+
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.truncate(50_000_000)
+    part = (
+        b'--b\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n'
+        + b"x" * 2_000_000
+    )
+    fields = ("Content-Type: multipart/form-data; boundary=b", "Content-Length: 5000000")
+    before = files()
+    for _ in range(5):
+        with Connection(server) as connection:
+            connection.send(get("/upload", *fields, method="POST") + part)
+            if end == "reset":
+                connection.reset()
+        with Connection(server) as connection:
+            connection.send(get(f"/large-file?path={path}"))
+            assert connection.read_head().status == 200
+            connection.read_exactly(1000)
+            if end == "reset":
+                connection.reset()
+    deadline = time.monotonic() + PATIENCE
+    while files() > before:
+        assert time.monotonic() < deadline, (before, files())
+        time.sleep(0.01)
 
 
 # WebSockets.

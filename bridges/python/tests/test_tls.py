@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import ssl
+import subprocess
 
 import httpx
 import pytest
@@ -38,6 +39,42 @@ def test_a_request_over_tls(serve, flags, context, journal, key):
         assert isinstance(tls["cipher_suite"], int)
         assert "BEGIN CERTIFICATE" in tls["server_cert"]
         assert list(tls["client_cert_chain"]) == []
+
+
+@pytest.fixture
+def client_certificate(tmp_path):
+    """The certificate of an authority, and the key and the certificate of a client that it has signed."""
+
+    def openssl(*arguments):
+        subprocess.run(["openssl", *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    openssl("req", "-x509", *new_key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ca")
+    openssl("req", *new_key, "-keyout", "key.pem", "-out", "request.pem", "-subj", "/CN=client")
+    (tmp_path / "extensions").write_text("basicConstraints=CA:FALSE\n")
+    sign = ["x509", "-req", "-in", "request.pem", "-CA", "ca.pem", "-CAkey", "ca.key"]
+    openssl(*sign, "-set_serial", "1", "-extfile", "extensions", "-out", "client.pem")
+    return tmp_path
+
+
+def test_the_certificate_of_a_client(serve, flags, certificate, client_certificate, journal, key):
+    reqs = "required" if SERVER == "callgate" else "2"
+    ca = str(client_certificate / "ca.pem")
+    server = serve("raw_http:app", *flags, "--ssl-ca-certs", ca, "--ssl-cert-reqs", reqs)
+    url = server.url.replace("http", "https")
+    context = ssl.create_default_context(cafile=certificate[1])
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"{url}/hello", verify=context, trust_env=False)
+    context.load_cert_chain(client_certificate / "client.pem", client_certificate / "key.pem")
+    with httpx.Client(base_url=url, verify=context, trust_env=False) as client:
+        assert client.get(f"/show_scope?{key}").text == "hello"
+    scope = journal.next(key)
+    if SERVER == "callgate":
+        [shown] = scope["extensions"]["tls"]["client_cert_chain"]
+        assert "".join(shown.split()) == "".join(
+            (client_certificate / "client.pem").read_text().split()
+        )
+        assert scope["extensions"]["tls"]["client_cert_name"] == "CN=client"
 
 
 def test_a_websocket_over_tls(serve, flags, context, journal, key):

@@ -251,6 +251,21 @@ async def background_that_raises(tasks: BackgroundTasks):
     return {"accepted": True}
 
 
+@app.get("/slow-background")
+async def slow_background(request: Request, tasks: BackgroundTasks):
+    async def work():
+        await asyncio.sleep(0.1)
+        tell(request.url.query, "done")
+
+    tasks.add_task(work)
+    return {"accepted": True}
+
+
+@app.get("/large-file")
+async def large_file(request: Request):
+    return FileResponse(request.query_params["path"])
+
+
 # Uploads.
 
 
@@ -317,6 +332,13 @@ async def dependency(
 ):
     tell(request.url.query, "handler")
     return [one, two]
+
+
+@app.get("/slow-with-a-dependency", dependencies=[Depends(resource)])
+async def slow_with_a_dependency(request: Request):
+    await asyncio.sleep(0.1)
+    tell(request.url.query, "handler")
+    return "answer"
 
 
 @app.get("/dependency-that-sees-an-error", dependencies=[Depends(resource)])
