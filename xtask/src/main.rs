@@ -75,8 +75,12 @@ Missing Debian packages are installed with apt-get when this runs as root, and n
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let command = args.first().map_or("help", String::as_str);
+    // What `postgres` and `redis` run has flags of its own.
+    let has_own_flags = matches!(command, "postgres" | "redis");
+    let is_help = |arg: &String| arg == "-h" || arg == "--help";
+    let asks_for_help = command == "help" || (!has_own_flags && args.iter().any(is_help));
     let result = match command {
-        "help" | "-h" | "--help" => {
+        _ if asks_for_help => {
             print!("{HELP}");
             Ok(())
         }
