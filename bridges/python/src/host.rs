@@ -57,10 +57,9 @@ impl Running {
 
     /// Has the event loop call for a turn.
     fn schedule_turn(&self, py: Python<'_>) -> PyResult<()> {
-        match self.applications.borrow().first() {
-            Some(application) => application.schedule_turn(py),
-            None => Ok(()),
-        }
+        // Python may start a server meanwhile.
+        let application = self.applications.borrow().first().cloned();
+        application.map_or(Ok(()), |application| application.schedule_turn(py))
     }
 
     /// Returns the exception with which the event loop is to end.
@@ -81,6 +80,7 @@ impl Host {
         let event_loop = parts.getattr("event_loop")?;
         // An event loop that has ended may have left something behind.
         let running = running().filter(|running| running.event_loop.is(&event_loop));
+        let shares_event_loop = running.is_some();
         let running = match running {
             Some(running) => running,
             None => Running::start(&host, &event_loop)?,
@@ -92,6 +92,7 @@ impl Host {
             host.getattr("turn")?.unbind(),
             resumer.clone(),
             offer,
+            shares_event_loop,
         )?;
         running.guest.spawn(resumer.run());
         running.applications.borrow_mut().push(app.interpreter());
@@ -112,6 +113,7 @@ impl Host {
         let Some(running) = running() else {
             return Ok(());
         };
+        application.resumer.close();
         let is_last = {
             let mut applications = running.applications.borrow_mut();
             applications.retain(|other| !Arc::ptr_eq(other, application));

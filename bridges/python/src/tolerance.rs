@@ -59,6 +59,12 @@ impl Broken {
         !is_removed
     }
 
+    /// Takes note that content is left out whose status permits none.
+    pub(crate) fn leave_content_out(&mut self) {
+        let what = "the content of a response is left out whose status permits none";
+        self.note(rule::NO_CONTENT_STATUS, what);
+    }
+
     /// Removes a length that the response must not have, or has several times.
     pub(crate) fn fit_length(&mut self, start: &mut HttpResponseStart) {
         let mut lengths = start.headers.get_all(CONTENT_LENGTH).iter();
@@ -75,10 +81,7 @@ impl Broken {
                 start.headers.remove(CONTENT_LENGTH);
             }
             StatusCode::RESET_CONTENT if first != HeaderValue::from_static("0") => {
-                self.note(
-                    rule::NO_CONTENT_STATUS,
-                    "the content of a response with status 205 is left out",
-                );
+                self.leave_content_out();
                 start.headers.remove(CONTENT_LENGTH);
             }
             _ if is_repeated => {

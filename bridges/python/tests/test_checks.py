@@ -56,7 +56,7 @@ def refuse(servers, *flags):
 )
 def test_several_processes_record_to_a_folder(serve, servers, tmp_path, flags):
     output = refuse(servers, "--record", str(tmp_path / "exchanges.jsonl"), *flags)
-    assert "give --record a folder" in output
+    assert "give --record a folder that exists" in output
     tmp_path.chmod(0o700)
     server = serve("raw_http:app", "--record", str(tmp_path), *flags)
     # Those of a worker that was started first, and of its successor.

@@ -229,6 +229,40 @@ def test_several_servers_in_a_loop():
     assert lines == [*"hello other hello".split(), "hello other hello", "other hello", "hello"]
 
 
+def test_servers_in_a_loop_have_contexts_of_their_own():
+    process = program(
+        """
+        import asyncio, callgate, contextvars, httpx
+
+        name = contextvars.ContextVar("name")
+
+        async def app(scope, receive, send):
+            assert scope["type"] == "http"
+            await send({"type": "http.response.start", "status": 200})
+            await send({"type": "http.response.body", "body": name.get().encode()})
+            name.set("of a request before")
+
+        async def main():
+            servers = []
+            for each in ("one", "two"):
+                name.set(each)
+                servers.append((callgate.Server(app, port=0), asyncio.Event()))
+                asyncio.create_task(servers[-1][0].serve(servers[-1][1].set))
+                await servers[-1][1].wait()
+            async with httpx.AsyncClient(trust_env=False) as client:
+                for _ in range(3):
+                    for server, _ in servers:
+                        print((await client.get(f"http://{server.addresses[0]}/")).text)
+
+        asyncio.run(main())
+        """
+    )
+    status, output = ended(process)
+    assert status == 0, output
+    lines = [line for line in output.splitlines() if " INFO " not in line]
+    assert lines == ["one", "two"] * 3
+
+
 def test_run_on_a_thread_leaves_signals_to_the_program():
     port = free_port()
     process = program(

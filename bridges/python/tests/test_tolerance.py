@@ -74,6 +74,17 @@ def test_a_file_is_left_out_where_the_status_permits_no_content(server):
     assert (response.status, response.body) == (204, b"")
 
 
+def test_content_of_wsgi_is_left_out_where_the_status_permits_none(wsgi_server):
+    response = ask_twice(wsgi_server, "/content_with_304")
+    assert (response.status, response.body) == (304, b"")
+    what = "the content of a response is left out whose status permits none"
+    check_warning(wsgi_server, "HTTP-22", what)
+
+
+def test_content_may_take_the_place_of_a_file_that_is_not_there(server):
+    assert ask_twice(server, "/falls_back").body == b"there is no file"
+
+
 def test_early_hints_after_the_start_are_left_out(server):
     assert ask_twice(server, "/late_hint").body == b"hello"
     what = "early hints after the start of the response are left out"

@@ -126,7 +126,7 @@ impl Server {
         tokio::select! {
             biased;
             () = requests.next() => {}
-            // A server that another process can replace goes on until then.
+            // A server that another process can replace, and one with `on_limit`, goes on until it is told to stop.
             limit = limit_of(&context, self.on_limit), if self.succession.is_none() => {
                 tracing::info!("the server stops, because {limit}");
                 self.handle.shutdown();

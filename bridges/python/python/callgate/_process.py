@@ -2,6 +2,7 @@
 
 import asyncio
 import atexit
+import contextlib
 import gc
 import logging
 import os
@@ -11,7 +12,7 @@ import sys
 from callgate._application import Unloadable
 from callgate._callgate import ServeError
 from callgate._loop import loop_factory
-from callgate._server import handlers, serve
+from callgate._server import handlers, is_main_thread, serve
 
 # How often in seconds a process asks for what its predecessor, its successor and its workers have told.
 PERIOD = 0.25
@@ -69,17 +70,18 @@ def serve_until_signal(
             on_ready()
 
         if app is None:
-            app = load_app()
+            with interruptible(settings):
+                app = load_app()
         worker = bind()
         is_successor = replaces_another or process.has_predecessor
         with handlers(signals_of(worker)):
             await serve(worker, app, ready, on_limit, is_successor)
 
     try:
+        # Modules of ASGI may begin tasks when they are imported. Those of WSGI may do what Django forbids in an event loop.
+        if settings.interface == "wsgi":
+            app = load_app()
         with asyncio.Runner(loop_factory=loop_factory(settings)) as runner:
-            # Modules of ASGI may begin tasks when they are imported. Those of WSGI may do what Django forbids in an event loop.
-            if settings.interface == "wsgi":
-                app = load_app()
             runner.run(main())
     except Unloadable as error:
         status = process.fail(error)
@@ -89,6 +91,22 @@ def serve_until_signal(
         log.warning("a thread of the application goes on, and ends with the process")
         atexit.register(end_process, status)
     return status
+
+
+@contextlib.contextmanager
+def interruptible(settings):
+    """Has SIGINT raise `KeyboardInterrupt` at once, where the event loop would wait until it has its turn."""
+    before = signal.getsignal(signal.SIGINT)
+    # A terminal signals workers too, and their supervisor decides what it means.
+    is_replaced = is_main_thread() and callable(before) and not settings.is_supervised
+    if is_replaced:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        # The module may have set a handler of its own.
+        if is_replaced and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, before)
 
 
 def end_process(status):

@@ -142,8 +142,11 @@ class Server:
 def run(app, **settings):
     """Serves an application until SIGINT or SIGTERM. The settings are those of the command line, by name.
 
-    On another thread than the main one, signals are left to the program. The application is an object, or its name as `module:attribute`, which `workers` and `reload` need. Ends the program by
+    The application is an object, or its name as `module:attribute`, which `workers` and `reload` need. Ends the program by
     `SystemExit` when the server cannot start.
+
+    On another thread than the main one, signals are left to the program, and the server ends with the process. `Server` can be
+    shut down there.
     """
     from callgate._command import serve_in_processes
 

@@ -12,7 +12,7 @@ from functools import partial
 from callgate import _systemd
 from callgate._application import load
 from callgate._process import PERIOD, end_interpreter, serve_until_signal
-from callgate._upgrade import SIGNALS
+from callgate._upgrade import SIGNALS, encode
 from callgate._watch import Watch
 
 # The longest and the shortest time in seconds before a worker that has ended early is replaced.
@@ -27,7 +27,7 @@ HEARTBEAT_PERIOD = 1.0
 PROGRESS, SERVED_ENOUGH, FAILED = b".", b"e", b"F"
 
 # The most octets of a failure that a worker tells, which its pipe has room for.
-MOST_OF_FAILURE = 60_000
+MOST_OF_FAILURE = 30_000
 
 # The signal by which the supervisor has a worker end at once.
 STOP_AT_ONCE = signal.SIGQUIT
@@ -42,7 +42,7 @@ class Child:
         self.started = time.monotonic()
         self.last_heartbeat = None
         self.has_served_enough = False
-        # Why it has not started.
+        # Why it has not started, until that is told.
         self.failure = b""
         self.is_ending = False
         self.reader, writer = os.pipe()
@@ -64,7 +64,7 @@ class Child:
         status = 1
         os.set_blocking(writer, False)
         # The supervisor prints it, once for all workers.
-        process.tell_failure = lambda text: tell(writer, FAILED + text.encode()[-MOST_OF_FAILURE:])
+        process.tell_failure = lambda text: tell(writer, FAILED + encode(text)[-MOST_OF_FAILURE:])
         try:
             # A terminal and a manager of services may signal all processes. The supervisor decides what it means. Programs that
             # the application starts have the defaults again, as they would not if the signals were ignored.
@@ -134,7 +134,7 @@ def send_heartbeat(writer):
 
 
 def tell(writer, what):
-    """Tells the supervisor something, unless it does not read_messages. Returns whether it is there."""
+    """Tells the supervisor something, unless the pipe is full. Returns whether the supervisor runs."""
     try:
         os.write(writer, what)
     except BlockingIOError:
@@ -291,27 +291,29 @@ class Supervisor:
 
     def tell_failure(self, child):
         """Tells why a worker has not started. All workers of the first start fail alike, and this is told once."""
-        if not child.failure or (child.failure == self.failure and not self.has_served):
-            return
-        self.failure = child.failure
-        text = child.failure.removeprefix(FAILED).decode(errors="replace")
-        self.process.tell_failure(text)
+        failure, child.failure = child.failure, b""
+        if failure and (failure != self.failure or self.has_served):
+            self.failure = failure
+            self.process.tell_failure(failure.removeprefix(FAILED).decode(errors="replace"))
 
     def look_after_workers(self):
         """Hears the workers, and ends those that others have replaced and those that make no progress."""
         for child in self.children + self.leaving:
             child.read_messages()
+            # Threads of the application may keep the process from its end.
+            self.tell_failure(child)
         if not self.is_stopping:
             self.leaving += [child for child in self.children if child.has_served_enough]
             self.children = [child for child in self.children if not child.has_served_enough]
         ready = sum(child.is_ready for child in self.children)
         self.has_served |= ready > 0
-        if ready == self.settings.workers and not self.is_stopping:
-            self.on_all_ready()
-            for child in self.leaving:
-                if not child.is_ending:
-                    child.is_ending = True
-                    child.signal(signal.SIGTERM)
+        if not self.is_stopping:
+            if ready == self.settings.workers:
+                self.on_all_ready()
+            replaced = [child for child in self.leaving if not child.is_ending]
+            for child in replaced[: max(0, ready + len(replaced) - self.settings.workers)]:
+                child.is_ending = True
+                child.signal(signal.SIGTERM)
         self.end_those_without_progress()
 
     def on_all_ready(self):

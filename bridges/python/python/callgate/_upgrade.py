@@ -66,6 +66,11 @@ class Command:
         )
 
 
+def encode(text):
+    """Returns a text for another process. Paths in tracebacks may have what is no UTF-8."""
+    return text.encode(errors="backslashreplace")
+
+
 def interpreter():
     """Returns the interpreter, by the name of the folder by which a program beside it was started.
 
@@ -184,9 +189,9 @@ class Process:
         self.has_pid_file = False
         self.watchdog = _systemd.Watchdog()
         if is_main_thread():
+            signal.signal(signal.SIGUSR2, self.ask_for_upgrade)
             if self.has_predecessor:
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-            signal.signal(signal.SIGUSR2, self.ask_for_upgrade)
 
     def bind(self):
         """Returns the worker, with its sockets."""
@@ -229,7 +234,7 @@ class Process:
     def tell_failure(self, text):
         print(f"error: {text}", file=sys.stderr, flush=True)
         if self.predecessor is not None:
-            self.predecessor.tell(FAILED + text.encode())
+            self.predecessor.tell(FAILED + encode(text))
 
     def ask_for_upgrade(self, *_):
         """Handles SIGUSR2. It may come within any code of the application, so the upgrade begins later."""

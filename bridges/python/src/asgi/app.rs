@@ -41,7 +41,7 @@ pub(crate) struct Interpreter {
     pub(super) tasks: Tasks,
     /// `loop.call_soon`.
     pub(super) call_soon: Py<PyAny>,
-    /// The keywords of `call_soon` for a turn: the context of the server, which calls begin with a copy of.
+    /// The keywords of `call_soon` for a turn: the context of the server.
     turn_keywords: Py<PyDict>,
     pub(super) offer: Offer,
     pub(super) event_loop: Py<PyAny>,
@@ -53,7 +53,7 @@ pub(crate) struct Interpreter {
     pub(super) log_exception: Py<PyAny>,
     pub(super) scopes: Scopes,
     pub(super) tolerance: Tolerance,
-    pub(super) resumer: Arc<Resumer>,
+    pub(crate) resumer: Arc<Resumer>,
     /// The tasks that were cancelled and have not ended.
     pub(super) cancelled: Cancelled,
     /// What ends the event loop: `SystemExit` or `KeyboardInterrupt`.
@@ -82,11 +82,17 @@ impl LoopApp {
         turn: Py<PyAny>,
         resumer: Arc<Resumer>,
         offer: Offer,
+        shares_event_loop: bool,
     ) -> PyResult<Self> {
+        let context = match shares_event_loop {
+            true => parts.turn_keywords.bind(py).get_item("context")?,
+            false => None,
+        };
         let tasks = Tasks::new(
             py,
             parts.task_type,
             parts.task_keywords,
+            context.map(Bound::unbind),
             &parts.event_loop,
             parts.first_step,
         )?;

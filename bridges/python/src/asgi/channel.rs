@@ -61,7 +61,7 @@ impl Call {
                 }
                 sent => {
                     let outcome = match sent {
-                        Sent::Failed(error) if !self.ignores(&error) => Err(raised(error)),
+                        Sent::Failed(error) if !self.ignores(&error) => Err(self.raised(error)),
                         _ => Ok(py.None()),
                     };
                     self.forget(|state| &mut state.sends, &waiter);
@@ -198,7 +198,7 @@ impl Call {
         match self.poll_send(step) {
             Sent::Done => Ok(SendOutcome::Done),
             Sent::Failed(error) if self.ignores(&error) => Ok(SendOutcome::Ignored),
-            Sent::Failed(error) => Err(raised(error)),
+            Sent::Failed(error) => Err(self.raised(error)),
             Sent::Waiting(step) => self.wait_to_send(py, step).map(SendOutcome::Waits),
         }
     }
@@ -207,6 +207,18 @@ impl Call {
     /// ignore what is sent to a client that is gone, so that work after the response goes on.
     fn ignores(&self, error: &SendError) -> bool {
         self.kind == Kind::Http && matches!(error, SendError::Disconnected)
+    }
+
+    /// Returns the exception for a send that has failed.
+    fn raised(&self, error: SendError) -> PyErr {
+        match error {
+            SendError::Disconnected => ClientDisconnected::new_err("the client is gone"),
+            error @ SendError::Violation(_) => PyRuntimeError::new_err(error.to_string()),
+            error => {
+                self.lock().progress.undo();
+                PyRuntimeError::new_err(error.to_string())
+            }
+        }
     }
 
     fn wait_to_send(self: &Arc<Self>, py: Python<'_>, step: SendStep) -> PyResult<Py<Waiter>> {
@@ -247,12 +259,4 @@ fn is_of_lifespan(event: &SendEvent) -> bool {
             | SendEvent::LifespanShutdownComplete(_)
             | SendEvent::LifespanShutdownFailed(_)
     )
-}
-
-/// Returns the exception for a send that has failed.
-fn raised(error: SendError) -> PyErr {
-    match error {
-        SendError::Disconnected => ClientDisconnected::new_err("the client is gone"),
-        error => PyRuntimeError::new_err(error.to_string()),
-    }
 }

@@ -29,9 +29,9 @@ enum Phase {
         forbids_content: bool,
         /// The values of the field `trailer`.
         named: Vec<HeaderValue>,
+        /// Whether the whole response is sent.
+        is_complete: bool,
     },
-    /// The whole response is sent.
-    Complete,
     /// The WebSocket is open, or closed.
     Accepted,
 }
@@ -81,7 +81,7 @@ impl Progress {
                 true
             }
             SendEvent::HttpResponseStart(start) | SendEvent::DenialResponseStart(start) => {
-                if matches!(self.phase, Phase::Complete) {
+                if self.is_complete() {
                     return ignore_after_end(event, broken);
                 }
                 self.start(start, broken);
@@ -112,26 +112,52 @@ impl Progress {
             has_trailers: start.trailers,
             forbids_content: forbids_content(start.status),
             named,
+            is_complete: false,
         };
+    }
+
+    fn is_complete(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::Started {
+                is_complete: true,
+                ..
+            }
+        )
+    }
+
+    /// Takes note that the last event was not sent, and that the response goes on without it.
+    pub(super) fn undo(&mut self) {
+        match &mut self.phase {
+            Phase::Started { is_complete, .. } if *is_complete => *is_complete = false,
+            // Trailer fields are announced that are not offered.
+            Phase::Started {
+                has_trailers: true, ..
+            } => self.phase = Phase::Waiting,
+            _ => {}
+        }
     }
 
     /// Takes note of an event that follows the head of a response.
     fn take_later(&mut self, event: &mut SendEvent, broken: &mut Broken) -> bool {
-        let (has_trailers, forbids_content, named) = match &self.phase {
-            Phase::Waiting | Phase::Accepted => return true,
-            Phase::Complete => return ignore_after_end(event, broken),
-            Phase::Started {
-                has_trailers,
-                forbids_content,
-                named,
-            } => (*has_trailers, *forbids_content, named),
+        let Phase::Started {
+            has_trailers,
+            forbids_content,
+            named,
+            is_complete,
+        } = &mut self.phase
+        else {
+            return true;
         };
-        if forbids_content {
+        if *is_complete {
+            return ignore_after_end(event, broken);
+        }
+        if *forbids_content {
             leave_content_out(event, broken);
         }
-        let is_complete = match event {
-            SendEvent::HttpResponseBody(body) => !body.more_body && !has_trailers,
-            SendEvent::HttpResponsePathSend(_) => !has_trailers,
+        *is_complete = match event {
+            SendEvent::HttpResponseBody(body) => !body.more_body && !*has_trailers,
+            SendEvent::HttpResponsePathSend(_) => !*has_trailers,
             SendEvent::HttpResponseTrailers(trailers) => {
                 let named = self.is_http1.then_some(&**named);
                 leave_trailers_out(&mut trailers.headers, named, broken);
@@ -146,9 +172,6 @@ impl Progress {
             }
             _ => false,
         };
-        if is_complete {
-            self.phase = Phase::Complete;
-        }
         true
     }
 }
@@ -175,10 +198,7 @@ fn leave_content_out(event: &mut SendEvent, broken: &mut Broken) {
         SendEvent::HttpResponsePathSend(_) => *event = HttpResponseBody::end().into(),
         _ => return,
     }
-    broken.note(
-        rule::NO_CONTENT_STATUS,
-        "the content of a response is left out whose status permits none",
-    );
+    broken.leave_content_out();
 }
 
 /// Leaves the trailer fields out that are not permitted as such, and those that are not among the named ones.

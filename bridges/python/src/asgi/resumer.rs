@@ -20,6 +20,7 @@ pub(crate) struct Resumer(Mutex<Queue>);
 struct Queue {
     calls: Vec<Arc<Call>>,
     waker: Option<Waker>,
+    is_closed: bool,
 }
 
 impl Resumer {
@@ -34,12 +35,15 @@ impl Resumer {
         }
     }
 
-    /// Resumes the calls of the queue at each poll. Never ends.
+    /// Resumes the calls of the queue at each poll, until it is closed.
     pub(crate) async fn run(self: Arc<Self>) {
         let mut calls = Vec::new();
         poll_fn::<(), _>(|cx| {
             {
                 let mut queue = self.lock();
+                if queue.is_closed {
+                    return Poll::Ready(());
+                }
                 queue.waker = Some(cx.waker().clone());
                 mem::swap(&mut queue.calls, &mut calls);
             }
@@ -53,6 +57,18 @@ impl Resumer {
             Poll::Pending
         })
         .await;
+    }
+
+    /// Ends [`run`](Self::run).
+    pub(crate) fn close(&self) {
+        let waker = {
+            let mut queue = self.lock();
+            queue.is_closed = true;
+            queue.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {

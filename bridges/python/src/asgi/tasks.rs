@@ -12,6 +12,8 @@ pub(super) struct Tasks {
     task_type: Py<PyAny>,
     /// The keywords with which a task is created.
     keywords: Py<PyDict>,
+    /// What each task has a copy of; `None` for the context of the turn, which is that of the first server in the event loop.
+    context: Option<Py<PyAny>>,
     /// `None` where the keywords have the first step taken at once.
     first_steps: Option<FirstSteps>,
 }
@@ -37,6 +39,7 @@ impl Tasks {
         py: Python<'_>,
         task_type: Py<PyAny>,
         keywords: Py<PyDict>,
+        context: Option<Py<PyAny>>,
         event_loop: &Py<PyAny>,
         first_step: Option<(Py<PyDict>, Py<PyDict>)>,
     ) -> PyResult<Self> {
@@ -56,6 +59,7 @@ impl Tasks {
         Ok(Self {
             task_type,
             keywords,
+            context,
             first_steps: first_steps.transpose()?,
         })
     }
@@ -63,8 +67,13 @@ impl Tasks {
     /// Returns the task of this coroutine, which has taken its first step.
     pub(super) fn start<'py>(&self, coroutine: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = coroutine.py();
-        let keywords = Some(self.keywords.bind(py));
-        let make = || self.task_type.bind(py).call((coroutine,), keywords);
+        let mut keywords = self.keywords.bind(py).clone();
+        if let Some(context) = &self.context {
+            keywords = keywords.copy()?;
+            let copy = context.call_method0(py, intern!(py, "copy"))?;
+            keywords.set_item(intern!(py, "context"), copy)?;
+        }
+        let make = || self.task_type.bind(py).call((coroutine,), Some(&keywords));
         match &self.first_steps {
             Some(first_steps) => first_steps.take(py, make),
             None => make(),

@@ -93,7 +93,7 @@ impl Checks {
     pub(super) fn not_for_processes(&self, are_concurrent: bool) -> Option<&'static str> {
         if self.check.recording().is_some_and(|path| !path.is_dir()) {
             return Some(
-                "several processes cannot record to one file: give --record a folder, where each process creates a file of its own",
+                "several processes cannot record to one file: give --record a folder that exists, where each process creates a file of its own",
             );
         }
         if are_concurrent

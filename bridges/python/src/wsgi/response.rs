@@ -77,6 +77,15 @@ impl Response {
         !self.is_head_request && !forbids_content(status)
     }
 
+    /// Warns of content that is left out, if the status permits none.
+    fn warn_of_content(&self, status: StatusCode) {
+        if forbids_content(status) {
+            let mut broken = Broken::default();
+            broken.leave_content_out();
+            self.exchange.tolerance().warn(broken);
+        }
+    }
+
     /// Hands events over. Returns whether the thread is to wait for room.
     fn hand_over(&self, events: impl IntoIterator<Item = SendEvent>) -> PyResult<bool> {
         self.exchange.send(events).map_err(|_| client_is_gone())
@@ -100,6 +109,8 @@ impl Response {
                 }
                 Progress::Started(start, _) if !self.has_content(start.status) => {
                     *progress = Progress::Discarding;
+                    drop(progress);
+                    self.warn_of_content(start.status);
                     self.hand_over([start.into(), HttpResponseBody::end().into()])?;
                     return Ok(More::Discarded);
                 }
@@ -163,7 +174,11 @@ impl Response {
             start.headers.insert(CONTENT_LENGTH, total.into());
         }
         if total == 0 || !has_content {
+            let status = start.status;
             drop(progress);
+            if total > 0 {
+                self.warn_of_content(status);
+            }
             return self.finish();
         }
         if length.is_some_and(|length| length > total) {

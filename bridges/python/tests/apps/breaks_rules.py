@@ -70,10 +70,21 @@ PATHS = {
 }
 
 
+async def falls_back(send):
+    """Sends content in place of a file that is not there."""
+    await send(ok())
+    try:
+        await send({"type": "http.response.pathsend", "path": __file__ + ".not_there"})
+    except RuntimeError:
+        await send(body(b"there is no file"))
+
+
 async def app(scope, receive, send):
     if scope["type"] == "lifespan":
         return await stops_in_lifespan(scope, receive, send)
     await receive()
+    if scope["path"] == "/falls_back":
+        return await falls_back(send)
     for event in PATHS[scope["path"]]:
         await send(event)
 
@@ -83,6 +94,9 @@ def wsgi(environ, start_response):
     if path == "/length_with_204":
         start_response("204 No Content", [("Content-Length", "0")])
         return []
+    if path == "/content_with_304":
+        start_response("304 Not Modified", [])
+        return [b"hello"]
     fields = [("Content-Length", "5"), ("Connection", "keep-alive")]
     if path == "/length_twice":
         fields.append(("Content-Length", "5"))
