@@ -24,7 +24,7 @@ fn a_missing_module_is_named_with_its_folder_and_the_remedy() {
 fn a_missing_attribute_is_named() {
     assert_eq!(
         reason("raw:nothing", false),
-        "the module `raw` has no `nothing`"
+        "the module `raw` has no `nothing`: give module:attribute, such as main:app"
     );
 }
 
@@ -64,7 +64,8 @@ fn an_exit_of_the_factory_does_not_end_the_program() {
 fn what_cannot_be_called_is_no_application() {
     assert_eq!(
         reason("raw:number", false),
-        "`raw:number` is not callable, but of the type `int`"
+        "`raw:number` is no application, but of the type `int`: name what takes (scope, receive, send) or (environ, \
+         start_response)"
     );
 }
 
