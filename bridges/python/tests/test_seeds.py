@@ -244,16 +244,17 @@ def test_work_in_starlette(serve):
     check_work(serve("work_starlette:app"))
 
 
-def test_work_in_bocadillo(servers):
+def test_work_in_bocadillo(servers, tmp_path):
     python = os.environ.get("CALLGATE_TEST_BOCADILLO")
     if not python:
         pytest.skip(
             "no CALLGATE_TEST_BOCADILLO, the Python of an environment by requirements-bocadillo.txt"
         )
     servers.python = python
-    # The package under test, which that environment does not have.
-    package = Path(importlib.util.find_spec(SERVER).origin).parent.parent
-    server = servers.serve("work_bocadillo:app", env={"PYTHONPATH": str(package)})
+    # That environment does not have the package under test, and must not have those beside it.
+    package = Path(importlib.util.find_spec(SERVER).origin).parent
+    (tmp_path / SERVER).symlink_to(package)
+    server = servers.serve("work_bocadillo:app", env={"PYTHONPATH": str(tmp_path)})
     assert server.client.get("/").text == "Hello, world!"
     check_work(server)
 
