@@ -230,7 +230,7 @@ impl Settings {
         self.config.log.file.clone()
     }
 
-    /// Whether a process of its own starts those that serve: several, or one that is replaced.
+    /// Whether a supervisor starts the processes that serve: several workers, or one that is replaced at a limit or a change.
     #[getter]
     fn is_supervised(&self) -> bool {
         let process = &self.config.process;
