@@ -196,7 +196,7 @@ class Supervisor:
             self.is_replacing = True
             self.replace_all()
         elif number == signal.SIGUSR2 and self.watch is None:
-            self.process.upgrade()
+            self.process.ask_for_upgrade()
         elif number == signal.SIGUSR2 and not self.is_stopping:
             log.info("the workers are replaced, as SIGUSR2 asks")
             self.replace_all()

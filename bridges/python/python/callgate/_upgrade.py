@@ -237,7 +237,7 @@ class Process:
             self.predecessor.tell(FAILED + encode(text))
 
     def ask_for_upgrade(self, *_):
-        """Handles SIGUSR2. It may come within any code of the application, so the upgrade begins later."""
+        """Takes note of SIGUSR2. It may come within any code of the application, so the upgrade begins at the next `poll`."""
         self.is_asked = True
 
     def on_stopping(self):
