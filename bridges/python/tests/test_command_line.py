@@ -1,8 +1,10 @@
 """The command line: what it says about mistakes, workers, reloads, logs."""
 
+import contextlib
 import gc
 import json
 import os
+import pathlib
 import signal
 import time
 
@@ -382,9 +384,16 @@ def test_workers_end_when_their_supervisor_is_killed(workers):
     pids = wait_for_workers(workers, lambda seen: len(seen) == 2)
 
     def pipes(pid):
-        links = [f"/proc/{pid}/fd/{number}" for number in os.listdir(f"/proc/{pid}/fd")]
-        pipes = {os.readlink(link) for link in links if os.path.basename(link) not in "012"}
-        return {pipe for pipe in pipes if pipe.startswith("pipe:")}
+        """The pipes of a process but those of its standard streams."""
+        pipes = set()
+        for link in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+            # A connection may end between the listing and the reading.
+            with contextlib.suppress(FileNotFoundError):
+                target = os.readlink(link)
+                if target.startswith("pipe:") and int(link.name) > 2:
+                    pipes.add(target)
+        assert pipes, "a worker has a pipe to its supervisor"
+        return pipes
 
     # A worker that had the pipe of another would keep that one alive.
     assert set.isdisjoint(*map(pipes, pids))
