@@ -295,6 +295,26 @@ def test_workers_are_replaced_after_some_requests(serve):
     wait_for_workers(server, lambda seen: len(seen) >= 4)
 
 
+@pytest.mark.skipif(SERVER != "callgate", reason="the flag is that of callgate")
+def test_workers_are_replaced_after_some_time(serve):
+    server = serve("process_id:app", "--workers", "2", "--limit-max-age", "0.5")
+    wait_for_workers(server, lambda seen: len(seen) >= 4)
+
+
+@pytest.mark.skipif(SERVER != "callgate", reason="uvicorn counts connections")
+def test_a_request_beyond_the_limit_is_refused(serve, journal, key):
+    env = {"CALLGATE_TEST_KEY": key}
+    server = serve("process_id:slow", "--limit-concurrency", "1", env=env)
+    with Connection(server) as connection:
+        connection.send(get("/"))
+        assert journal.next(key) == "called"
+        refused = server.client.get("/")
+        assert refused.status_code == 503
+        assert int(refused.headers["retry-after"]) > 0
+        assert connection.read_response().body == b"slow"
+    assert server.client.get("/").text == "slow"
+
+
 @pytest.mark.every_loop
 def test_a_signal_to_all_processes_stops_the_workers_in_peace(serve, journal, key):
     env = {"CALLGATE_TEST_KEY": key}
@@ -409,26 +429,79 @@ def test_workers_end_when_their_supervisor_is_killed(workers):
 # Reload.
 
 
-@pytest.mark.every_loop
-def test_a_change_of_the_application_is_served(serve, tmp_path, servers):
-    module = tmp_path / "changing.py"
-    module.write_text(APP.format(text="one"))
-    env = {"PYTHONPATH": os.path.dirname(os.path.abspath(__file__)) + "/apps"}
-    server = serve("changing:app", "--reload", "--reload-dir", str(tmp_path), cwd=tmp_path, env=env)
-    begun, text, changes = time.monotonic(), None, 0
-    while text != "two":
-        passed = time.monotonic() - begun
-        assert passed < 3 * PATIENCE, (text, server.output)
+class Reloaded:
+    """A server with `--reload`, whose module is in a folder of its own."""
+
+    def __init__(self, serve, folder, module, *flags):
+        self.folder, self.changes = folder, 0
+        (folder / "changing.py").write_text(module)
+        env = {"PYTHONPATH": os.path.dirname(os.path.abspath(__file__)) + "/apps"}
+        flags = ["--reload", "--reload-dir", str(folder), *flags]
+        self.server = serve("changing:app", *flags, cwd=folder, env=env)
+
+    def change(self, name, text):
+        """Writes a file, with a later time than before, whatever the clock of the file system."""
+        file = self.folder / name
+        file.parent.mkdir(exist_ok=True)
+        self.changes += 1
+        changed = file.with_name(f".{file.name}")
+        changed.write_text(text)
+        os.utime(changed, (time.time() + 10 * self.changes, time.time() + 10 * self.changes))
+        changed.replace(file)
+
+    def text(self):
+        """Returns what the server answers; None while it starts."""
         try:
-            text = httpx.get(server.url, trust_env=False).text
+            return httpx.get(self.server.url, trust_env=False).text
         except httpx.TransportError:
-            continue
-        # A change before the server has begun to watch is seen by no one: it is made again.
-        if text == "one" and passed > changes:
-            changes += 1
-            module.write_text(APP.format(text="two"))
-            # Whatever the clock of the file system: a later time than before.
-            os.utime(module, (time.time() + 10 * changes, time.time() + 10 * changes))
+            return None
+
+    def wait_until_served(self, text):
+        """Waits until the server answers with a text."""
+        deadline = time.monotonic() + 3 * PATIENCE
+        while (answer := self.text()) != text:
+            assert time.monotonic() < deadline, (answer, self.server.output)
+
+    def change_until_served(self, text, name, content):
+        """Changes a file until the server answers with a text."""
+        begun, changes = time.monotonic(), 0
+        while (answer := self.text()) != text:
+            passed = time.monotonic() - begun
+            assert passed < 3 * PATIENCE, (answer, self.server.output)
+            # A change before the server has begun to watch is seen by no one: it is made again.
+            if answer is not None and passed > changes:
+                changes += 1
+                self.change(name, content)
+
+
+@pytest.mark.every_loop
+def test_a_change_of_the_application_is_served(serve, tmp_path):
+    reloaded = Reloaded(serve, tmp_path, APP.format(text="one"))
+    reloaded.change_until_served("two", "changing.py", APP.format(text="two"))
+
+
+@pytest.mark.skipif(SERVER != "callgate", reason="uvicorn needs another package for the patterns")
+def test_the_files_that_are_watched_are_a_setting(serve, tmp_path):
+    # Only a new process reads the file, which is not watched.
+    module = "TEXT = open('text.txt', 'rb').read()" + APP.replace('b"{text}"', "TEXT")
+    text = tmp_path / "text.txt"
+    text.write_text("one")
+    excluded = ["--reload-exclude", "draft*", "--reload-exclude", "generated/page.html"]
+    reloaded = Reloaded(serve, tmp_path, module, "--reload-include", "*.html", *excluded)
+    text.write_text("two")
+    reloaded.change("page.html", "a page")
+    reloaded.wait_until_served("two")
+    text.write_text("three")
+    reloaded.change("changing.py", module)
+    reloaded.wait_until_served("three")
+    text.write_text("four")
+    for name in ("page.css", ".page.html", "draft.html", "drafts/page.html", "generated/page.html"):
+        reloaded.change(name, "a draft")
+    # Only its silence tells that the server has not seen them: it looks three times a second.
+    time.sleep(1)
+    assert reloaded.text() == "three"
+    reloaded.change("generated/other.html", "a page")
+    reloaded.wait_until_served("four")
 
 
 # Logs.

@@ -7,14 +7,18 @@ import time
 # How often in seconds the files are looked at.
 INTERVAL = 0.3
 
+# What is watched and what is not, besides what the settings name.
+INCLUDE = ["*.py"]
+EXCLUDE = [".*", "*.py[cod]", "*~"]
+
 
 class Watch:
     """The files that `--reload` watches, by the times of their last changes."""
 
     def __init__(self, settings):
-        self.directories = settings.reload_dirs
-        self.include = settings.reload_include
-        self.exclude = settings.reload_exclude
+        self.directories = [os.path.abspath(directory) for directory in settings.reload_dirs]
+        self.include = extended(INCLUDE, settings.reload_include, settings.reload_exclude)
+        self.exclude = extended(EXCLUDE, settings.reload_exclude, settings.reload_include)
         self.times = self.read()
         self.last = time.monotonic()
 
@@ -39,7 +43,7 @@ class Watch:
                     if name != "__pycache__" and not self.is_excluded(folder, name)
                 ]
                 for name in files:
-                    if is_like(name, self.include) and not self.is_excluded(folder, name):
+                    if is_like(folder, name, self.include) and not self.is_excluded(folder, name):
                         path = os.path.join(folder, name)
                         try:
                             times[path] = os.stat(path).st_mtime_ns
@@ -48,8 +52,18 @@ class Watch:
         return times
 
     def is_excluded(self, folder, name):
-        return is_like(name, self.exclude) or is_like(os.path.join(folder, name), self.exclude)
+        return is_like(folder, name, self.exclude)
 
 
-def is_like(name, patterns):
-    return any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
+def extended(defaults, patterns, opposite):
+    """Returns the default patterns and those of the user, without defaults that the opposite setting names."""
+    patterns = [pattern for pattern in defaults if pattern not in opposite] + patterns
+    return patterns + [os.path.abspath(pattern) for pattern in patterns]
+
+
+def is_like(folder, name, patterns):
+    """Returns whether a pattern matches the name of a file or its whole path."""
+    path = os.path.join(folder, name)
+    return any(
+        fnmatch.fnmatch(name, pattern) or fnmatch.fnmatch(path, pattern) for pattern in patterns
+    )

@@ -167,20 +167,22 @@ pub(super) struct PythonFlags {
         env = "CALLGATE_TIMEOUT_WORKER_HEALTHCHECK"
     )]
     pub(super) timeout_worker_healthcheck: Option<f64>,
-    /// With `--reload`, replace the process when a file changes whose name is like this; may be given repeatedly
+    /// With `--reload`, watch files whose name or path is like this too, besides `*.py`; may be given repeatedly
+    ///
+    /// A pattern is as in a shell. `--reload-exclude '*.py'` leaves the default out.
     #[arg(
         long,
         value_name = "PATTERN",
-        default_value = "*.py",
         env = "CALLGATE_RELOAD_INCLUDE",
         value_delimiter = ','
     )]
     pub(super) reload_include: Vec<String>,
-    /// With `--reload`, ignore files whose name or path is like this; may be given repeatedly
+    /// With `--reload`, ignore files and folders whose name or path is like this, besides `.*`, `*.py[cod]` and `*~`; may be given repeatedly
+    ///
+    /// `--reload-include '.*'` leaves the default out.
     #[arg(
         long,
         value_name = "PATTERN",
-        default_value = ".*",
         env = "CALLGATE_RELOAD_EXCLUDE",
         value_delimiter = ','
     )]
