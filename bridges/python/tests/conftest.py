@@ -37,10 +37,10 @@ SERVER = os.environ.get("CALLGATE_TEST_SERVER", "callgate")
 APPS = Path(__file__).parent / "apps"
 
 # The longest time in seconds that a test waits for what must happen.
-PATIENCE = 5
+PATIENCE = 15
 
 # The time in seconds in which a server must have stopped after SIGTERM.
-STOP_TIMEOUT = 10
+STOP_TIMEOUT = 20
 
 LOOPS = ("uvloop", "asyncio")
 
@@ -95,13 +95,19 @@ class Journal:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(self.path)
         self.facts = defaultdict(queue.Queue)
+        # Two threads that made the queue of a key at once would have one each.
+        self.lock = threading.Lock()
         self.keys = 0
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self):
         while True:
             key, _, fact = self.socket.recv(2**20).decode().partition("\n")
-            self.facts[key].put(fact)
+            self._of(key).put(fact)
+
+    def _of(self, key):
+        with self.lock:
+            return self.facts[key]
 
     def key(self):
         """Returns a key that no call before has used."""
@@ -112,7 +118,7 @@ class Journal:
         """Returns the next fact under a key, and waits for it."""
         try:
             # Read here and not in the thread: two threads cannot parse at once in Python 3.11.
-            return ast.literal_eval(self.facts[key].get(timeout=timeout))
+            return ast.literal_eval(self._of(key).get(timeout=timeout))
         except queue.Empty:
             raise AssertionError(
                 f"the application has told nothing under {key} within {timeout} s"
@@ -120,7 +126,7 @@ class Journal:
 
     def heard(self, key):
         """Returns whether there is a fact under a key that no test has taken."""
-        return not self.facts[key].empty()
+        return not self._of(key).empty()
 
 
 @pytest.fixture(scope="session")

@@ -155,6 +155,14 @@ def test_a_trusted_proxy_tells_client_and_scheme(by_header, journal, key):
     assert scope["scheme"] == "https"
 
 
+def test_the_client_is_the_last_hop_that_is_not_trusted(serve, journal, key):
+    trusted = "127.0.0.1,198.51.100.0/24"
+    server = serve("raw_http:app_behind_a_header", "--forwarded-allow-ips", trusted)
+    fields = ("X-Forwarded-For: 203.0.113.9, 192.0.2.7", "X-Forwarded-For: 198.51.100.3")
+    scope, _ = scope_of(server, journal, key, "/", *fields)
+    assert scope["client"][0] == "192.0.2.7"
+
+
 def test_a_proxy_that_is_not_trusted_tells_nothing(serve, journal, key):
     server = serve("raw_http:app_behind_a_header", "--forwarded-allow-ips", "192.0.2.1")
     scope, _ = scope_of(
