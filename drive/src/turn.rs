@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crate::task;
 
 /// How long a turn, or a part of it, gathers what it has to send.
-pub const LONGEST: Duration = Duration::from_millis(1);
+pub const LONGEST: Duration = Duration::from_millis(4);
 
 thread_local! {
     static PART: RefCell<Option<Part>> = const { RefCell::new(None) };

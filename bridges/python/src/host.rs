@@ -7,7 +7,7 @@ use std::sync::Arc;
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use crate::asgi::{Interpreter, LoopApp, Offer, Parts, Resumer};
+use crate::asgi::{Interpreter, LoopApp, Offer, Parts, Steps};
 use crate::guest::{self, Guest, TICK};
 
 thread_local! {
@@ -85,16 +85,16 @@ impl Host {
             Some(running) => running,
             None => Running::start(&host, &event_loop)?,
         };
-        let resumer = Arc::new(Resumer::default());
+        let steps = Arc::new(Steps::default());
         let app = LoopApp::new(
             py,
             parts.extract::<Parts>()?,
             host.getattr("turn")?.unbind(),
-            resumer.clone(),
+            steps.clone(),
             offer,
             shares_event_loop,
         )?;
-        running.guest.spawn(resumer.run());
+        running.guest.spawn(steps.run());
         running.applications.borrow_mut().push(app.interpreter());
         Ok((running.guest.clone(), app))
     }
@@ -113,7 +113,7 @@ impl Host {
         let Some(running) = running() else {
             return Ok(());
         };
-        application.resumer.close();
+        application.steps.close();
         let is_last = {
             let mut applications = running.applications.borrow_mut();
             applications.retain(|other| !Arc::ptr_eq(other, application));

@@ -1,5 +1,7 @@
 """What an application does with the event loop: tasks, contexts, threads, time-outs, cancellation, subprocesses."""
 
+import contextlib
+import socket
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -215,3 +217,23 @@ def test_a_call_may_begin_while_another_one_runs_the_loop(servers, journal, key)
         assert journal.next(key) == "begun"
         assert inner.ask(get("/")).body == b"hello"
         assert outer.read_response().body == b"hello"
+
+
+def test_a_response_does_not_wait_for_the_calls_behind_it(serve, tmp_path, journal, key):
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    path = str(tmp_path / "socket")
+    server = serve("one_turn:app", env={"CALLGATE_TEST_SOCKET": path})
+    with contextlib.ExitStack() as stack:
+        first, long, longer, last = (stack.enter_context(Connection(server)) for _ in range(4))
+        first.send(get(f"/waits?{key}"))
+        assert journal.next(key) == "waits"
+        # Meanwhile the event loop is held up: it finds the three in its next turn.
+        long.send(get("/long"))
+        longer.send(get("/long"))
+        last.send(get(f"/waits?{key}"))
+        client.sendto(b"g", path)
+        for connection in (first, long, longer):
+            assert connection.read_response().status == 200
+        # Only now does the last call end.
+        client.sendto(b"g", path)
+        assert last.read_response().status == 200

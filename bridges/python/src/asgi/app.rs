@@ -11,8 +11,8 @@ use pyo3::types::PyDict;
 
 use super::call::{Call, is_exit};
 use super::cancelled::Cancelled;
-use super::resumer::Resumer;
 use super::scope::Scopes;
+use super::steps::Steps;
 use super::tasks::Tasks;
 use crate::tolerance::Tolerance;
 
@@ -53,7 +53,7 @@ pub(crate) struct Interpreter {
     pub(super) log_exception: Py<PyAny>,
     pub(super) scopes: Scopes,
     pub(super) tolerance: Tolerance,
-    pub(crate) resumer: Arc<Resumer>,
+    pub(crate) steps: Arc<Steps>,
     /// The tasks that were cancelled and have not ended.
     pub(super) cancelled: Cancelled,
     /// What ends the event loop: `SystemExit` or `KeyboardInterrupt`.
@@ -80,7 +80,7 @@ impl LoopApp {
         py: Python<'_>,
         parts: Parts,
         turn: Py<PyAny>,
-        resumer: Arc<Resumer>,
+        steps: Arc<Steps>,
         offer: Offer,
         shares_event_loop: bool,
     ) -> PyResult<Self> {
@@ -110,7 +110,7 @@ impl LoopApp {
             log_exception: parts.log_exception,
             tolerance: Tolerance::default(),
             scopes: Scopes::new(py, offer.has_http_shutdown)?,
-            resumer,
+            steps,
             cancelled: Cancelled::default(),
             fatal: Mutex::default(),
         })))
@@ -168,17 +168,17 @@ impl App for LoopApp {
         sender: Sender,
     ) -> impl Future<Output = Result<(), AppError>> + Send {
         Calling {
-            step: Step::Begin(Box::new((self.0.clone(), scope, receiver, sender))),
+            stage: Stage::Begin(Box::new((self.0.clone(), scope, receiver, sender))),
         }
     }
 }
 
 /// The future of a call.
 struct Calling {
-    step: Step,
+    stage: Stage,
 }
 
-enum Step {
+enum Stage {
     Begin(Box<(Arc<Interpreter>, Scope, Receiver, Sender)>),
     Running(Arc<Call>),
     Over,
@@ -188,15 +188,15 @@ impl Future for Calling {
     type Output = Result<(), AppError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Step::Begin(_) = self.step
-            && let Step::Begin(begin) = std::mem::replace(&mut self.step, Step::Over)
+        if let Stage::Begin(_) = self.stage
+            && let Stage::Begin(begin) = std::mem::replace(&mut self.stage, Stage::Over)
         {
             let (interpreter, scope, receiver, sender) = *begin;
             let call = Call::new(interpreter, &scope, receiver, sender);
-            self.step = Step::Running(call.clone());
-            Python::attach(|py| call.begin(py, &scope));
+            self.stage = Stage::Running(call.clone());
+            call.interpreter().steps.begin(call.clone(), scope);
         }
-        let Step::Running(call) = &self.step else {
+        let Stage::Running(call) = &self.stage else {
             return Poll::Pending;
         };
         // The application goes on here, before the connection reads: if the application waits for more content, the read is larger.
@@ -204,7 +204,7 @@ impl Future for Calling {
             Python::attach(|py| call.resume(py));
         }
         let end = ready!(call.poll_end(cx));
-        self.step = Step::Over;
+        self.stage = Stage::Over;
         Poll::Ready(end)
     }
 }
@@ -212,7 +212,7 @@ impl Future for Calling {
 impl Drop for Calling {
     /// Gives up a call whose end nobody asks for any more.
     fn drop(&mut self) {
-        if let Step::Running(call) = &self.step {
+        if let Stage::Running(call) = &self.stage {
             Python::attach(|py| call.give_up(py));
         }
     }

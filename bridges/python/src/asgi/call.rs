@@ -121,8 +121,11 @@ impl Call {
         &self.interpreter
     }
 
-    /// Calls the application, and runs it until it waits for something.
+    /// Calls the application, and runs it until it waits for something. A call that was given up does not begin.
     pub(super) fn begin(self: &Arc<Self>, py: Python<'_>, scope: &Scope) {
+        if self.lock().channels.is_none() {
+            return;
+        }
         if let Err(error) = self.try_begin(py, scope) {
             self.interpreter.end_loop_at_exit(py, &error);
             self.end(py, Err(error));

@@ -246,7 +246,7 @@ impl Wake for Call {
 
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.is_queued.swap(true, Ordering::AcqRel) {
-            self.interpreter.resumer.push(self.clone());
+            self.interpreter.steps.resume(self.clone());
         }
     }
 }

@@ -9,8 +9,8 @@ mod channel;
 mod event;
 mod exception;
 mod progress;
-mod resumer;
 mod scope;
+mod steps;
 mod tasks;
 
 pub(crate) use self::app::{Interpreter, LoopApp, Offer, Parts};
@@ -20,5 +20,5 @@ pub(crate) use self::event::octets;
 pub(crate) use self::exception::Exception;
 #[cfg(feature = "wheel")]
 pub(crate) use self::exception::formatted_by;
-pub(crate) use self::resumer::Resumer;
 pub(crate) use self::scope::{method, scheme};
+pub(crate) use self::steps::Steps;

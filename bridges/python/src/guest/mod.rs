@@ -34,6 +34,7 @@ const ROUNDS: usize = 16;
 
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Guest>>> = const { RefCell::new(None) };
+    static TURN: Cell<u64> = const { Cell::new(0) };
 }
 
 /// A runtime whose tasks run when [`turn`](Self::turn) is called.
@@ -90,6 +91,7 @@ impl Guest {
             // The application runs the event loop inside of a turn, which goes on later.
             return false;
         }
+        TURN.set(TURN.get() + 1);
         let inside = Inside::new();
         let mut rounds = 0;
         turn::begin();
@@ -153,6 +155,11 @@ pub(crate) fn enter<T>(f: impl FnOnce() -> T) -> (T, bool) {
         Some(guest) => guest.enter(f),
         None => (f(), false),
     }
+}
+
+/// Returns the number of the turn in which this thread is, from 1; that of the last one outside a turn, and 0 before the first.
+pub(crate) fn turn() -> u64 {
+    TURN.get()
 }
 
 /// Ends the guest of this thread: no task runs any more.
