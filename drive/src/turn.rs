@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::task;
 
-/// How long a turn, or a part of it, gathers what it has to send.
+/// How long a turn, or a part of it, gathers what it has to send. What runs applications in a turn has them wait after this time.
 pub const LONGEST: Duration = Duration::from_millis(4);
 
 thread_local! {
@@ -50,6 +50,16 @@ pub fn end() {
     if let Some(part) = PART.take() {
         run(part.gathered);
     }
+}
+
+/// Does what is to be done so far. The turn goes on with its next part.
+pub fn end_part() {
+    let due = PART.with_borrow_mut(|part| {
+        let part = part.as_mut()?;
+        part.began = Instant::now();
+        Some(mem::take(&mut part.gathered))
+    });
+    run(due.unwrap_or_default());
 }
 
 /// Has `action` done at the end of this turn; at once when the turn has lasted long, with all that was gathered, and

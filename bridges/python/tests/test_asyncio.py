@@ -221,19 +221,19 @@ def test_a_call_may_begin_while_another_one_runs_the_loop(servers, journal, key)
 
 def test_a_response_does_not_wait_for_the_calls_behind_it(serve, tmp_path, journal, key):
     client = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    path = str(tmp_path / "socket")
-    server = serve("one_turn:app", env={"CALLGATE_TEST_SOCKET": path})
+    path_of_app = str(tmp_path / "socket")
+    server = serve("one_turn:app", env={"CALLGATE_TEST_SOCKET": path_of_app})
     with contextlib.ExitStack() as stack:
-        first, long, longer, last = (stack.enter_context(Connection(server)) for _ in range(4))
+        first, *others, last = (stack.enter_context(Connection(server)) for _ in range(6))
         first.send(get(f"/waits?{key}"))
         assert journal.next(key) == "waits"
-        # Meanwhile the event loop is held up: it finds the three in its next turn.
-        long.send(get("/long"))
-        longer.send(get("/long"))
+        # Meanwhile the event loop is held up: it finds all these in its next turn. The long one ends a part of the turn.
+        for connection, path in zip(others, ("/", "/", "/", "/long")):
+            connection.send(get(path))
         last.send(get(f"/waits?{key}"))
-        client.sendto(b"g", path)
-        for connection in (first, long, longer):
+        client.sendto(b"g", path_of_app)
+        for connection in (first, *others):
             assert connection.read_response().status == 200
         # Only now does the last call end.
-        client.sendto(b"g", path)
+        client.sendto(b"g", path_of_app)
         assert last.read_response().status == 200

@@ -303,16 +303,16 @@ def test_workers_are_replaced_after_some_time(serve):
 
 @pytest.mark.skipif(SERVER != "callgate", reason="uvicorn counts connections")
 def test_a_request_beyond_the_limit_is_refused(serve, journal, key):
-    env = {"CALLGATE_TEST_KEY": key}
-    server = serve("process_id:slow", "--limit-concurrency", "1", env=env)
+    server = serve("raw_http:app", "--limit-concurrency", "1")
     with Connection(server) as connection:
-        connection.send(get("/"))
-        assert journal.next(key) == "called"
-        refused = server.client.get("/")
+        connection.send(get(f"/show_events?{key}", "Content-Length: 10", method="POST") + b"01234")
+        assert journal.next(key)["body"] == b"01234"
+        refused = server.client.get("/hello")
         assert refused.status_code == 503
         assert int(refused.headers["retry-after"]) > 0
-        assert connection.read_response().body == b"slow"
-    assert server.client.get("/").text == "slow"
+        connection.send(b"56789")
+        assert connection.read_response().status == 200
+    assert server.client.get("/hello").status_code == 200
 
 
 @pytest.mark.every_loop
@@ -442,7 +442,7 @@ class Reloaded:
     def change(self, name, text):
         """Writes a file, with a later time than before, whatever the clock of the file system."""
         file = self.folder / name
-        file.parent.mkdir(exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         self.changes += 1
         changed = file.with_name(f".{file.name}")
         changed.write_text(text)
@@ -484,10 +484,16 @@ def test_a_change_of_the_application_is_served(serve, tmp_path):
 def test_the_files_that_are_watched_are_a_setting(serve, tmp_path):
     # Only a new process reads the file, which is not watched.
     module = "TEXT = open('text.txt', 'rb').read()" + APP.replace('b"{text}"', "TEXT")
-    text = tmp_path / "text.txt"
+    text = tmp_path / "app" / "text.txt"
+    text.parent.mkdir()
     text.write_text("one")
     excluded = ["--reload-exclude", "draft*", "--reload-exclude", "generated/page.html"]
-    reloaded = Reloaded(serve, tmp_path, module, "--reload-include", "*.html", *excluded)
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    included = ["*.html", ".env", str(shared)]
+    flags = [flag for pattern in included for flag in ("--reload-include", pattern)]
+    reloaded = Reloaded(serve, tmp_path / "app", module, *flags, *excluded)
+    reloaded.wait_until_served("one")
     text.write_text("two")
     reloaded.change("page.html", "a page")
     reloaded.wait_until_served("two")
@@ -495,13 +501,25 @@ def test_the_files_that_are_watched_are_a_setting(serve, tmp_path):
     reloaded.change("changing.py", module)
     reloaded.wait_until_served("three")
     text.write_text("four")
-    for name in ("page.css", ".page.html", "draft.html", "drafts/page.html", "generated/page.html"):
+    for name in (
+        "page.css",
+        ".page.html",
+        "draft.html",
+        "drafts/page.html",
+        "deep/generated/page.html",
+    ):
         reloaded.change(name, "a draft")
     # Only its silence tells that the server has not seen them: it looks three times a second.
     time.sleep(1)
     assert reloaded.text() == "three"
-    reloaded.change("generated/other.html", "a page")
-    reloaded.wait_until_served("four")
+    for name, served in (
+        ("deep/generated/other.html", "four"),
+        (".env", "five"),
+        ("../shared/a.py", "six"),
+    ):
+        text.write_text(served)
+        reloaded.change(name, "NAME = 1")
+        reloaded.wait_until_served(served)
 
 
 # Logs.

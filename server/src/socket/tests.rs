@@ -100,6 +100,22 @@ fn what_is_small_is_sent_at_the_end_of_the_turn() {
 }
 
 #[test]
+fn what_is_small_is_sent_at_the_end_of_a_part() {
+    in_turns(async |mut socket, mut peer| {
+        turn::end_part();
+        turn::begin();
+        socket.write_all(b"one ").await.unwrap();
+        turn::end_part();
+        assert_eq!(read(&mut peer, 4).await, "one ");
+        socket.write_all(b"two").await.unwrap();
+        tokio::task::yield_now().await;
+        assert_eq!(arrived(&peer), "");
+        turn::end();
+        assert_eq!(read(&mut peer, 3).await, "two");
+    });
+}
+
+#[test]
 fn a_turn_that_lasts_is_not_waited_for() {
     in_turns(async |mut socket, mut peer| {
         turn::begin();

@@ -16,7 +16,9 @@ class Watch:
     """The files that `--reload` watches, by the times of their last changes."""
 
     def __init__(self, settings):
-        self.directories = [os.path.abspath(directory) for directory in settings.reload_dirs]
+        included = [pattern for pattern in settings.reload_include if os.path.isdir(pattern)]
+        directories = [*settings.reload_dirs, *included]
+        self.directories = [os.path.abspath(directory) for directory in directories]
         self.include = extended(INCLUDE, settings.reload_include, settings.reload_exclude)
         self.exclude = extended(EXCLUDE, settings.reload_exclude, settings.reload_include)
         self.times = self.read()
@@ -40,10 +42,10 @@ class Watch:
                 folders[:] = [
                     name
                     for name in folders
-                    if name != "__pycache__" and not self.is_excluded(folder, name)
+                    if name != "__pycache__" and not is_like(folder, name, self.exclude)
                 ]
                 for name in files:
-                    if is_like(folder, name, self.include) and not self.is_excluded(folder, name):
+                    if self.is_watched(folder, name):
                         path = os.path.join(folder, name)
                         try:
                             times[path] = os.stat(path).st_mtime_ns
@@ -51,19 +53,23 @@ class Watch:
                             pass  # It has been removed meanwhile, or cannot be read.
         return times
 
-    def is_excluded(self, folder, name):
-        return is_like(folder, name, self.exclude)
+    def is_watched(self, folder, name):
+        if name in self.include:
+            return True
+        return is_like(folder, name, self.include) and not is_like(folder, name, self.exclude)
 
 
 def extended(defaults, patterns, opposite):
     """Returns the default patterns and those of the user, without defaults that the opposite setting names."""
-    patterns = [pattern for pattern in defaults if pattern not in opposite] + patterns
-    return patterns + [os.path.abspath(pattern) for pattern in patterns]
+    return [pattern for pattern in defaults if pattern not in opposite] + patterns
 
 
 def is_like(folder, name, patterns):
-    """Returns whether a pattern matches the name of a file or its whole path."""
+    """Returns whether a pattern matches the name of a file, or the end of its path if it has a slash."""
     path = os.path.join(folder, name)
     return any(
-        fnmatch.fnmatch(name, pattern) or fnmatch.fnmatch(path, pattern) for pattern in patterns
+        fnmatch.fnmatch(path, os.path.join("*", pattern))
+        if "/" in pattern
+        else fnmatch.fnmatch(name, pattern)
+        for pattern in patterns
     )

@@ -220,7 +220,8 @@ impl Call {
         }
     }
 
-    fn set_end(self: &Arc<Self>, end: Result<(), AppError>) {
+    /// Ends the call.
+    pub(super) fn set_end(self: &Arc<Self>, end: Result<(), AppError>) {
         let waker = {
             let mut state = self.lock();
             state.end = Some(end);

@@ -7,12 +7,13 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
-use callgate::Scope;
-use callgate_drive::turn;
+use callgate::{AppError, Scope};
+use callgate_drive::{panic_message, turn};
 use pyo3::Python;
 
 use super::call::Call;
@@ -41,12 +42,32 @@ enum Step {
     Resume(Arc<Call>),
 }
 
+impl Step {
+    /// Takes the step. A panic ends its call only (rule `CORE-15`).
+    fn run(self) {
+        let (Self::Begin(call, _) | Self::Resume(call)) = &self;
+        let taken = catch_unwind(AssertUnwindSafe(|| {
+            Python::attach(|py| match &self {
+                Self::Begin(call, scope) => call.begin(py, scope),
+                Self::Resume(call) => call.resume(py),
+            });
+        }));
+        if let Err(panic) = taken {
+            let message = panic_message(&*panic);
+            call.set_end(Err(AppError::failed(format!("a panic: {message}"))));
+        }
+    }
+}
+
 impl Steps {
     /// Has a call begin. The first one of a turn begins at once, as there may be no other.
     pub(super) fn begin(&self, call: Arc<Call>, scope: Scope) {
         let turn = guest::turn();
-        let is_first = mem::replace(&mut self.lock().turn, turn) != turn;
-        if is_first {
+        let is_alone = {
+            let mut queue = self.lock();
+            mem::replace(&mut queue.turn, turn) != turn && queue.steps.is_empty()
+        };
+        if is_alone {
             Python::attach(|py| call.begin(py, &scope));
         } else {
             self.push(Step::Begin(call, scope));
@@ -59,41 +80,50 @@ impl Steps {
     }
 
     fn push(&self, step: Step) {
-        let waker = {
+        let (waker, _refused) = {
             let mut queue = self.lock();
-            queue.steps.push_back(step);
-            queue.waker.take()
+            if queue.is_closed {
+                (None, Some(step))
+            } else {
+                queue.steps.push_back(step);
+                (queue.waker.take(), None)
+            }
         };
         if let Some(waker) = waker {
             waker.wake();
         }
     }
 
+    /// Returns the next step; `None` once the queue is closed.
+    fn poll_next(&self, cx: &Context<'_>) -> Poll<Option<Step>> {
+        let mut queue = self.lock();
+        if queue.is_closed {
+            return Poll::Ready(None);
+        }
+        let step = queue.steps.pop_front();
+        if step.is_none() {
+            queue.waker = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(step)
+    }
+
     /// Runs the steps of the queue at each poll, until it is closed.
     pub(crate) async fn run(self: Arc<Self>) {
+        let mut waits_for_others = false;
         poll_fn::<(), _>(|cx| {
+            if mem::take(&mut waits_for_others) {
+                turn::end_part();
+            }
             let began = Instant::now();
             loop {
-                let step = {
-                    let mut queue = self.lock();
-                    if queue.is_closed {
-                        return Poll::Ready(());
-                    }
-                    let step = queue.steps.pop_front();
-                    if step.is_none() {
-                        queue.waker = Some(cx.waker().clone());
-                    }
-                    step
+                let Some(step) = ready!(self.poll_next(cx)) else {
+                    return Poll::Ready(());
                 };
-                let Some(step) = step else {
-                    return Poll::Pending;
-                };
-                Python::attach(|py| match step {
-                    Step::Begin(call, scope) => call.begin(py, &scope),
-                    Step::Resume(call) => call.resume(py),
-                });
+                step.run();
                 // What has been sent leaves before the steps go on.
                 if began.elapsed() >= turn::LONGEST {
+                    waits_for_others = true;
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
@@ -102,12 +132,12 @@ impl Steps {
         .await;
     }
 
-    /// Ends [`run`](Self::run).
+    /// Ends [`run`](Self::run). No step is taken any more.
     pub(crate) fn close(&self) {
-        let waker = {
+        let (waker, _steps) = {
             let mut queue = self.lock();
             queue.is_closed = true;
-            queue.waker.take()
+            (queue.waker.take(), mem::take(&mut queue.steps))
         };
         if let Some(waker) = waker {
             waker.wake();

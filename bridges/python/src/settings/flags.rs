@@ -169,7 +169,8 @@ pub(super) struct PythonFlags {
     pub(super) timeout_worker_healthcheck: Option<f64>,
     /// With `--reload`, watch files whose name or path is like this too, besides `*.py`; may be given repeatedly
     ///
-    /// A pattern is as in a shell. `--reload-exclude '*.py'` leaves the default out.
+    /// A pattern is as in a shell, and is compared with the end of the path if it has a slash. A name without wildcards is watched
+    /// although it is excluded, and a folder is watched besides those of `--reload-dir`. `--reload-exclude '*.py'` leaves the default out.
     #[arg(
         long,
         value_name = "PATTERN",
