@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use crate::task;
 
-/// How long a turn, or a part of it, gathers what it has to send. What runs applications in a turn has them wait after this time.
+/// How long a turn, or a part of it, gathers what it has to send. A server that runs the calls of a
+/// turn one after the other pauses after this time too, and calls [`end_part`] before it goes on.
 pub const LONGEST: Duration = Duration::from_millis(4);
 
 thread_local! {
@@ -24,6 +25,14 @@ thread_local! {
 struct Part {
     began: Instant,
     gathered: Vec<Arc<dyn AtEnd>>,
+}
+
+impl Part {
+    /// Ends this part, and begins the next one. Returns what is to be done.
+    fn end(&mut self, now: Instant) -> Vec<Arc<dyn AtEnd>> {
+        self.began = now;
+        mem::take(&mut self.gathered)
+    }
 }
 
 /// Something to be done at the end of a turn.
@@ -54,11 +63,7 @@ pub fn end() {
 
 /// Does what is to be done so far. The turn goes on with its next part.
 pub fn end_part() {
-    let due = PART.with_borrow_mut(|part| {
-        let part = part.as_mut()?;
-        part.began = Instant::now();
-        Some(mem::take(&mut part.gathered))
-    });
+    let due = PART.with_borrow_mut(|part| part.as_mut().map(|part| part.end(Instant::now())));
     run(due.unwrap_or_default());
 }
 
@@ -74,8 +79,7 @@ pub fn at_end(action: Arc<dyn AtEnd>) {
         if now.duration_since(part.began) < LONGEST {
             return Vec::new();
         }
-        part.began = now;
-        mem::take(&mut part.gathered)
+        part.end(now)
     });
     run(due);
 }

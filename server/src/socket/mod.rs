@@ -2,6 +2,7 @@
 
 mod connected;
 mod outbox;
+mod system;
 #[cfg(test)]
 mod tests;
 
@@ -464,42 +465,5 @@ impl AsyncWrite for Socket {
                 })
             }
         }
-    }
-}
-
-/// Calls that only Linux has.
-#[cfg(target_os = "linux")]
-mod system {
-    use std::io::{self, IoSlice};
-
-    use callgate_drive::FileBody;
-    use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
-    use socket2::SockRef;
-
-    pub(super) fn send_more(socket: &SockRef<'_>, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
-        let mut no_control = SendAncillaryBuffer::default();
-        Ok(sendmsg(&**socket, pieces, &mut no_control, flags)?)
-    }
-
-    pub(super) fn send_file(socket: &SockRef<'_>, file: &mut FileBody) -> io::Result<usize> {
-        file.send(&**socket)
-    }
-}
-
-/// Other systems send the octets at once, and are not asked to send files.
-#[cfg(not(target_os = "linux"))]
-mod system {
-    use std::io::{self, IoSlice};
-
-    use callgate_drive::FileBody;
-    use socket2::SockRef;
-
-    pub(super) fn send_more(socket: &SockRef<'_>, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        socket.send_vectored(pieces)
-    }
-
-    pub(super) fn send_file(_: &SockRef<'_>, _: &mut FileBody) -> io::Result<usize> {
-        Err(io::ErrorKind::Unsupported.into())
     }
 }
