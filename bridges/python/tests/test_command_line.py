@@ -459,28 +459,22 @@ class Reloaded:
         except httpx.TransportError:
             return None
 
-    def wait_until_served(self, text):
-        """Waits until the server answers with a text."""
-        deadline = time.monotonic() + 3 * PATIENCE
-        while (answer := self.text()) != text:
-            assert time.monotonic() < deadline, (answer, self.server.output)
-
-    def change_until_served(self, text, name, content):
-        """Changes a file until the server answers with a text."""
+    def wait_until_served(self, text, change=None):
+        """Waits until the server answers with a text. It makes a change again each second: one before the server has begun to
+        watch is seen by no one."""
         begun, changes = time.monotonic(), 0
         while (answer := self.text()) != text:
             passed = time.monotonic() - begun
             assert passed < 3 * PATIENCE, (answer, self.server.output)
-            # A change before the server has begun to watch is seen by no one: it is made again.
-            if answer is not None and passed > changes:
+            if change and answer is not None and passed > changes:
                 changes += 1
-                self.change(name, content)
+                self.change(*change)
 
 
 @pytest.mark.every_loop
 def test_a_change_of_the_application_is_served(serve, tmp_path):
     reloaded = Reloaded(serve, tmp_path, APP.format(text="one"))
-    reloaded.change_until_served("two", "changing.py", APP.format(text="two"))
+    reloaded.wait_until_served("two", change=("changing.py", APP.format(text="two")))
 
 
 @pytest.mark.skipif(SERVER != "callgate", reason="uvicorn needs another package for the patterns")

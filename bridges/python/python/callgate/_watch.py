@@ -54,6 +54,7 @@ class Watch:
         return times
 
     def is_watched(self, folder, name):
+        # A name without wildcards counts although it is excluded.
         if name in self.include:
             return True
         return is_like(folder, name, self.include) and not is_like(folder, name, self.exclude)
@@ -67,6 +68,7 @@ def extended(defaults, patterns, opposite):
 def is_like(folder, name, patterns):
     """Returns whether a pattern matches the name of a file, or the end of its path if it has a slash."""
     path = os.path.join(folder, name)
+    # A pattern that is an absolute path remains what it is when it is joined.
     return any(
         fnmatch.fnmatch(path, os.path.join("*", pattern))
         if "/" in pattern

@@ -1,8 +1,8 @@
 //! Runs the steps of calls: the first one, and those for which the channel has something.
 //!
-//! The steps of a turn run one after the other, behind the connections that have become readable, and before those that write
-//! what the steps have sent. So the code of the server runs for many requests at a time: an application drives it out of the
-//! caches of the processor.
+//! A turn first reads all connections that have become readable. Then it runs the steps of their calls, and then it writes what
+//! these have sent. An application such as FastAPI drives the code of the server out of the caches of the processor; in this
+//! order, the server loads it again once for many requests.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -60,7 +60,7 @@ impl Step {
 }
 
 impl Steps {
-    /// Has a call begin. The first one of a turn begins at once, as there may be no other.
+    /// Has a call begin. The first call of a turn begins at once: with one client, there is no other.
     pub(super) fn begin(&self, call: Arc<Call>, scope: Scope) {
         let turn = guest::turn();
         let is_alone = {
@@ -121,7 +121,7 @@ impl Steps {
                     return Poll::Ready(());
                 };
                 step.run();
-                // What has been sent leaves before the steps go on.
+                // The connections write before the next step, which may take long.
                 if began.elapsed() >= turn::LONGEST {
                     waits_for_others = true;
                     cx.waker().wake_by_ref();

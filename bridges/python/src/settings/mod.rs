@@ -230,7 +230,8 @@ impl Settings {
         self.config.log.file.clone()
     }
 
-    /// Whether a supervisor starts the processes that serve: several workers, or one that is replaced at a limit or a change.
+    /// Whether a supervisor starts the workers: with more than one worker, with a limit after which a worker is replaced, and
+    /// with `--reload`.
     #[getter]
     fn is_supervised(&self) -> bool {
         let process = &self.config.process;
