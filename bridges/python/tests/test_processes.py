@@ -62,7 +62,8 @@ class Load:
         self.keeps = keeps
         self.has_ended = threading.Event()
         self.answers = 0
-        # The worker whose connection has ended before its answer (None if it had not answered before), from when to when.
+        # The worker whose connection has ended before its answer (None if it had not answered before), and from when to
+        # when the connection was there.
         self.failures = []
         self.workers = set()
         self.threads = [threading.Thread(target=self._ask) for _ in range(CLIENTS)]
@@ -80,17 +81,16 @@ class Load:
     def _ask(self):
         dice = random.Random(threading.get_ident())
         while not self.has_ended.is_set():
-            worker, asked = None, time.monotonic()
+            worker, began = None, time.monotonic()
             try:
                 with Connection(self.server) as connection:
                     fields = [] if self.keeps else ["Connection: close"]
                     for _ in range(dice.randrange(1, 20) if self.keeps else 1):
-                        asked = time.monotonic()
                         worker = int(connection.ask(get("/", *fields)).body)
                         self.workers.add(worker)
                         self.answers += 1
             except (Closed, OSError):
-                self.failures.append((worker, asked, time.monotonic()))
+                self.failures.append((worker, began, time.monotonic()))
 
     def wait_for_answers(self, count):
         """Waits until so many more requests are answered."""
@@ -111,14 +111,13 @@ def test_only_requests_of_a_worker_that_is_killed_fail(serve):
         load.wait_for_answers(200)
         for _ in range(5):
             worker = dice.choice(sorted(load.workers - killed.keys()))
-            begun = time.monotonic()
+            killed[worker] = time.monotonic()
             with contextlib.suppress(ProcessLookupError):
                 os.kill(worker, signal.SIGKILL)
-            killed[worker] = begun
             load.wait_for_answers(dice.randrange(20, 200))
-    for worker, asked, failed in load.failures:
+    for worker, began, failed in load.failures:
         if worker is None:
-            assert any(asked < begun < failed for begun in killed.values())
+            assert any(began < time_of_kill < failed for time_of_kill in killed.values())
         else:
             assert worker in killed
             assert killed[worker] < failed
