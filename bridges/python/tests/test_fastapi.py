@@ -1,14 +1,11 @@
 """A service in FastAPI: its clients, threads, streams, files, uploads, dependencies, WebSockets and disconnects."""
 
-import contextlib
-import os
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from conftest import APPS, PATIENCE
+from conftest import APPS
 from wire import Connection, WebSocket, get, handshake
 
 CHUNK = b"0123456789abcdef" * 4096
@@ -255,162 +252,6 @@ def test_an_exception_passes_middleware(behind_middleware):
     behind_middleware.expect_error("raised behind middleware")
     assert behind_middleware.client.get("/raises", headers=LAST).status_code == 500
     behind_middleware.wait_for_output("ValueError: raised behind middleware")
-
-
-def test_a_stream_behind_middleware_ends_with_its_client(behind_middleware, journal, key):
-    with Connection(behind_middleware) as connection:
-        connection.send(get(f"/endless?{key}"))
-        assert connection.read_head().status == 200
-        connection.read_chunk()
-    assert journal.next(key) == "ended"
-
-
-# Clients that go away: what the handler sees. That nothing is logged as an error is checked after each test.
-
-
-@pytest.mark.parametrize("end", ["close", "reset"])
-@pytest.mark.every_loop
-def test_is_disconnected_tells_of_the_disconnect(server, journal, key, end):
-    with Connection(server) as connection:
-        connection.send(get(f"/waits-for-disconnect?{key}"))
-        assert journal.next(key) is False
-        if end == "reset":
-            connection.reset()
-    assert journal.next(key) == "disconnected"
-
-
-def test_middleware_asks_is_disconnected_while_the_handler_is_at_work(
-    behind_middleware, journal, key
-):
-    with Connection(behind_middleware) as connection:
-        connection.send(get(f"/ends-with-its-client?{key}"))
-        assert journal.next(key) == "called"
-    assert journal.next(key) == "disconnected"
-
-
-@pytest.mark.every_loop
-def test_a_client_that_goes_before_its_content(server, journal, key):
-    with Connection(server) as connection:
-        connection.send(get(f"/upload-that-stops?{key}", "Content-Length: 10", method="POST"))
-        # Another answer shows that the request has been read before the end.
-        server.client.get("/def")
-    assert journal.next(key) == "ClientDisconnect"
-
-
-@pytest.mark.parametrize("end", ["close", "reset"])
-@pytest.mark.every_loop
-def test_a_client_that_goes_in_its_content(server, journal, key, end):
-    with Connection(server) as connection:
-        connection.send(
-            get(f"/upload-that-stops?{key}", "Content-Length: 10", method="POST") + b"half"
-        )
-        assert journal.next(key) == b"half"
-        if end == "reset":
-            connection.reset()
-    assert journal.next(key) == "ClientDisconnect"
-
-
-@pytest.mark.every_loop
-def test_a_client_that_goes_before_the_response_lets_the_handler_end(server, journal, key):
-    with Connection(server) as connection:
-        connection.send(get(f"/slow?{key}"))
-        assert journal.next(key) == "called"
-    server.client.get("/go-on")
-    assert journal.next(key) == "answers"
-    assert server.client.get("/def").status_code == 200
-
-
-@pytest.mark.parametrize("end", ["close", "reset"])
-@pytest.mark.every_loop
-def test_a_client_that_goes_in_the_response_ends_the_stream(server, journal, key, end):
-    with Connection(server) as connection:
-        connection.send(get(f"/endless?{key}"))
-        connection.read_head()
-        connection.read_chunk()
-        if end == "reset":
-            connection.reset()
-    assert journal.next(key) in ("CancelledError", "GeneratorExit")
-
-
-@pytest.mark.every_loop
-def test_a_client_that_goes_while_a_stream_waits_for_it(server, client, journal, key):
-    with Connection(server) as connection:
-        connection.send(get(f"/stream/1600?{key}"))
-        connection.read_head()
-        connection.reset()
-    # A generator that did not run when the client went is in a cycle of anyio's until the collector comes.
-    for _ in range(PATIENCE):
-        client.get("/collect")
-        with contextlib.suppress(AssertionError):
-            while journal.next(key, timeout=1) != "closed":
-                pass
-            return
-    raise AssertionError("the generator was not closed")
-
-
-@pytest.mark.every_loop
-def test_a_client_that_goes_ends_a_stream_that_has_nothing_to_send(server, journal, key):
-    """As a stream of events that are rare. Starlette listens for the disconnect below version 2.4 of HTTP in ASGI."""
-    with Connection(server) as connection:
-        connection.send(get(f"/silent?{key}"))
-        connection.read_head()
-        connection.read_chunk()
-    assert journal.next(key) in ("CancelledError", "GeneratorExit")
-
-
-@pytest.mark.parametrize("end", ["close", "reset"])
-@pytest.mark.every_loop
-def test_a_client_that_goes_lets_a_dependency_end(server, journal, key, end):
-    with Connection(server) as connection:
-        connection.send(get(f"/slow-with-a-dependency?{key}"))
-        assert journal.next(key) == "opened"
-        if end == "reset":
-            connection.reset()
-    assert [journal.next(key) for _ in range(2)] == ["handler", "closed"]
-
-
-@pytest.mark.parametrize("end", ["close", "reset"])
-@pytest.mark.every_loop
-def test_a_client_that_goes_after_the_answer_lets_background_work_end(server, journal, key, end):
-    with Connection(server) as connection:
-        assert connection.ask(get(f"/slow-background?{key}")).status == 200
-        if end == "reset":
-            connection.reset()
-    assert journal.next(key) == "done"
-
-
-@pytest.mark.parametrize("end", ["close", "reset"])
-@pytest.mark.every_loop
-def test_a_client_that_goes_in_a_form_or_in_a_file_leaves_nothing_open(server, tmp_path, end):
-    server.client.get("/def")
-
-    def files():
-        return len(os.listdir(f"/proc/{server.process.pid}/fd"))
-
-    path = tmp_path / "large"
-    with path.open("wb") as file:
-        file.truncate(50_000_000)
-    part = (
-        b'--b\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n'
-        + b"x" * 2_000_000
-    )
-    fields = ("Content-Type: multipart/form-data; boundary=b", "Content-Length: 5000000")
-    before = files()
-    for _ in range(5):
-        with Connection(server) as connection:
-            connection.send(get("/upload", *fields, method="POST") + part)
-            if end == "reset":
-                connection.reset()
-        with Connection(server) as connection:
-            connection.send(get(f"/large-file?path={path}"))
-            assert connection.read_head().status == 200
-            connection.read_exactly(1000)
-            if end == "reset":
-                connection.reset()
-    deadline = time.monotonic() + PATIENCE
-    while files() > before:
-        assert time.monotonic() < deadline, (before, files())
-        time.sleep(0.01)
 
 
 # WebSockets.

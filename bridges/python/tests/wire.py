@@ -221,8 +221,18 @@ class Http2:
         return stream
 
     def send(self, stream, octets, end=False):
-        self.connection.send_data(stream, octets, end_stream=end)
-        self.flush()
+        """Sends content, as the server permits it."""
+        while True:
+            window = self.connection.local_flow_control_window(stream)
+            if octets and not window:
+                self.wait_for(h2.events.WindowUpdated)
+                continue
+            size = min(window, self.connection.max_outbound_frame_size)
+            part, octets = octets[:size], octets[size:]
+            self.connection.send_data(stream, part, end_stream=end and not octets)
+            self.flush()
+            if not octets:
+                return
 
     def reset(self, stream):
         self.connection.reset_stream(stream)

@@ -1,6 +1,7 @@
 """FastAPI behind middleware: `BaseHTTPMiddleware`, the decorator, and middleware of bare ASGI."""
 
 import asyncio
+import gc
 import time
 
 from fastapi import FastAPI, Request
@@ -96,6 +97,11 @@ async def endless(request: Request):
             tell(request.url.query, "ended")
 
     return StreamingResponse(generate())
+
+
+@app.get("/collect")
+async def collect():
+    gc.collect()
 
 
 @app.get("/raises")
