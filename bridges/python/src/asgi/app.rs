@@ -199,8 +199,7 @@ impl Future for Calling {
         let Stage::Running(call) = &self.stage else {
             return Poll::Pending;
         };
-        // The application goes on here, before the connection reads: if the application waits for more content, the read is larger.
-        if call.is_queued() {
+        if call.is_queued() && call.goes_before_its_connection() {
             Python::attach(|py| call.resume(py));
         }
         let end = ready!(call.poll_end(cx));

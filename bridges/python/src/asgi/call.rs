@@ -117,6 +117,12 @@ impl Call {
         self.state.lock().expect("no panic under this lock")
     }
 
+    /// Returns whether the call takes its step before its connection does. If the application waits for more content, the
+    /// next read is larger then. A message of a WebSocket is a step of its own.
+    pub(super) fn goes_before_its_connection(&self) -> bool {
+        self.kind != Kind::WebSocket || self.interpreter.steps.is_first()
+    }
+
     pub(super) fn interpreter(&self) -> &Interpreter {
         &self.interpreter
     }

@@ -30,7 +30,7 @@ pub(crate) struct Steps(Mutex<Queue>);
 struct Queue {
     steps: VecDeque<Step>,
     waker: Option<Waker>,
-    /// The last turn in which a call began.
+    /// The last turn with a step.
     turn: u64,
     is_closed: bool,
 }
@@ -49,6 +49,8 @@ impl Step {
         let taken = catch_unwind(AssertUnwindSafe(|| {
             Python::attach(|py| match &self {
                 Self::Begin(call, scope) => call.begin(py, scope),
+                // It may have gone on before its connection did.
+                Self::Resume(call) if !call.is_queued() => {}
                 Self::Resume(call) => call.resume(py),
             });
         }));
@@ -60,14 +62,15 @@ impl Step {
 }
 
 impl Steps {
-    /// Has a call begin. The first call of a turn begins at once: with one client, there is no other.
-    pub(super) fn begin(&self, call: Arc<Call>, scope: Scope) {
+    /// Returns whether a step is the first one of this turn. It is taken at once: with one client, there is no other.
+    pub(super) fn is_first(&self) -> bool {
         let turn = guest::turn();
-        let is_alone = {
-            let mut queue = self.lock();
-            mem::replace(&mut queue.turn, turn) != turn && queue.steps.is_empty()
-        };
-        if is_alone {
+        mem::replace(&mut self.lock().turn, turn) != turn
+    }
+
+    /// Has a call begin.
+    pub(super) fn begin(&self, call: Arc<Call>, scope: Scope) {
+        if self.is_first() {
             Python::attach(|py| call.begin(py, &scope));
         } else {
             self.push(Step::Begin(call, scope));
