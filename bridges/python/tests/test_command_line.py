@@ -11,7 +11,7 @@ import time
 import httpx
 import pytest
 
-from conftest import PATIENCE, SERVER
+from conftest import APPS, PATIENCE, SERVER
 from wire import Connection, get
 
 APP = """
@@ -100,90 +100,7 @@ def test_the_number_of_the_process_and_the_log_are_in_files(serve, tmp_path):
     assert server.output == ""
 
 
-# Where the application comes from.
-
-
-def test_the_application_is_found_where_the_server_is_started(serve, tmp_path):
-    (tmp_path / "here.py").write_text(
-        "async def app(scope, receive, send):\n    assert 0, 'called'\n"
-    )
-    server = serve("here:app", cwd=tmp_path)
-    server.expect_error("called")
-    assert server.client.get("/").status_code == 500
-
-
-def test_an_environment_file(serve, tmp_path):
-    file = tmp_path / "settings.env"
-    file.write_text('export PART="a b" # a note\nFROM_FILE=value of ${PART} # a note\n')
-    server = serve("process_id:app", "--env-file", str(file))
-    assert server.client.get("/").headers["x-env"] == "value of a b"
-
-
-@pytest.mark.parametrize("octets", [None, b"NAME=\xff"], ids=str)
-def test_an_environment_file_that_cannot_be_read_is_told(servers, tmp_path, octets):
-    file = tmp_path / "settings.env"
-    if octets is not None:
-        file.write_bytes(octets)
-    server = servers.start("process_id:app", "--env-file", str(file))
-    server.expect_error("")
-    code = server.wait_until_ended()
-    if SERVER == "callgate":
-        assert (code, f"error: cannot read {file}: " in server.output) == (3, True)
-
-
-# A module as people write it who have uvicorn, which imports it in the event loop.
-IN_LOOP = """
-import asyncio
-
-answer = asyncio.get_running_loop().create_future()
-
-async def set_answer():
-    await asyncio.sleep(0)
-    answer.set_result(b"from a task")
-
-task = asyncio.create_task(set_answer())
-
-async def app(scope, receive, send):
-    assert scope["type"] == "http"
-    await send({"type": "http.response.start", "status": 200})
-    await send({"type": "http.response.body", "body": await answer})
-"""
-
-
-@pytest.mark.every_loop
-@pytest.mark.parametrize("flags", [[], ["--workers", "2"]], ids=str)
-def test_a_module_may_begin_tasks(serve, tmp_path, flags):
-    (tmp_path / "in_loop.py").write_text(IN_LOOP)
-    server = serve("in_loop:app", *flags, cwd=tmp_path)
-    assert server.client.get("/").text == "from a task"
-
-
-@pytest.mark.skipif(SERVER != "callgate", reason="uvicorn imports every module in its loop")
-def test_a_module_of_wsgi_is_imported_outside_of_the_loop(serve, servers, tmp_path):
-    (tmp_path / "of_django.py").write_text(
-        "from django.utils.asyncio import async_unsafe\n\n"
-        "@async_unsafe\ndef query(): return [b'found']\n\n"
-        "found = query()\n\n"
-        "def app(environ, start_response):\n    start_response('200 OK', [])\n    return found\n"
-    )
-    server = servers.start("of_django:app", cwd=tmp_path)
-    server.expect_error("")
-    assert server.wait_until_ended() == 3
-    assert "--interface wsgi imports the module outside of the event loop" in server.output
-    server = serve("of_django:app", "--interface", "wsgi", cwd=tmp_path)
-    assert server.client.get("/").text == "found"
-
-
-def test_an_application_of_asgi_2_is_served(serve, tmp_path):
-    (tmp_path / "of_asgi_2.py").write_text(
-        "class App:\n"
-        "    def __init__(self, scope):\n        self.scope = scope\n\n"
-        "    async def __call__(self, receive, send):\n"
-        "        assert self.scope['type'] == 'http'\n"
-        "        await send({'type': 'http.response.start', 'status': 200})\n"
-        "        await send({'type': 'http.response.body', 'body': b'two'})\n"
-    )
-    assert serve("of_asgi_2:App", cwd=tmp_path).client.get("/").text == "two"
+# Settings.
 
 
 @pytest.mark.skipif(SERVER != "callgate", reason="the package is that of callgate")
@@ -287,6 +204,45 @@ def test_sighup_replaces_the_workers(workers):
     first = wait_for_workers(workers, lambda seen: len(seen) == 2)
     workers.signal(signal.SIGHUP)
     wait_for_workers(workers, lambda seen: len(seen - first) == 2)
+
+
+@pytest.mark.skipif(SERVER != "callgate", reason="uvicorn gives the new version up")
+def test_workers_go_on_while_a_new_version_does_not_start(serve, tmp_path):
+    module = tmp_path / "versions.py"
+    module.write_text(APP.format(text="one"))
+    server = serve("versions:app", "--workers", "2", cwd=tmp_path, env={"PYTHONPATH": str(APPS)})
+    assert server.client.get("/").text == "one"
+    server.expect_error("no version")
+    module.write_text("raise ValueError('no version')\n")
+    server.signal(signal.SIGHUP)
+    server.wait_for_output("ValueError: no version")
+    server.wait_for_output("has ended (status 3), and is replaced in")
+    assert [server.client.get("/").text for _ in range(20)] == ["one"] * 20
+    module.write_text(APP.format(text="another"))
+    deadline = time.monotonic() + 2 * PATIENCE
+    while server.client.get("/").text != "another":
+        assert time.monotonic() < deadline, server.output
+
+
+@pytest.mark.skipif(SERVER != "callgate", reason="uvicorn has other processes beside its workers")
+@pytest.mark.every_loop
+def test_signals_add_a_worker_and_stop_one(workers):
+    children = pathlib.Path(f"/proc/{workers.process.pid}/task/{workers.process.pid}/children")
+    first = wait_for_workers(workers, lambda seen: len(seen) == 2)
+    workers.signal(signal.SIGTTIN)
+    more = wait_for_workers(workers, lambda seen: len(seen) == 3)
+    assert first < more
+    deadline = time.monotonic() + PATIENCE
+    # One worker stays, however often the signal comes.
+    for count in range(4):
+        workers.signal(signal.SIGTTOU)
+        while workers.output.count("SIGTTOU") <= count:
+            assert time.monotonic() < deadline, workers.output
+            time.sleep(0.01)
+    while len(children.read_text().split()) != 1:
+        assert time.monotonic() < deadline, workers.output
+        time.sleep(0.01)
+    assert ask(workers) in more
 
 
 @pytest.mark.every_loop
@@ -475,6 +431,12 @@ class Reloaded:
 def test_a_change_of_the_application_is_served(serve, tmp_path):
     reloaded = Reloaded(serve, tmp_path, APP.format(text="one"))
     reloaded.wait_until_served("two", change=("changing.py", APP.format(text="two")))
+
+
+def test_a_folder_to_watch_that_is_not_there_is_told(serve, tmp_path):
+    server = serve("raw_http:app", "--reload", "--reload-dir", str(tmp_path / "mistyped"))
+    server.wait_for_output("mistyped")
+    assert server.client.get("/hello").text == "hello"
 
 
 @pytest.mark.skipif(SERVER != "callgate", reason="uvicorn needs another package for the patterns")

@@ -103,6 +103,59 @@ def test_a_shutdown_that_fails_is_told_and_ends_the_server(serve, target, text):
     assert text in server.output
 
 
+OF_FRAMEWORK = """
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+@asynccontextmanager
+async def starts(app):
+    raise ValueError("no database")
+    yield
+
+@asynccontextmanager
+async def shuts_down(app):
+    yield
+    raise ValueError("no database")
+
+starts, shuts_down = FastAPI(lifespan=starts), FastAPI(lifespan=shuts_down)
+"""
+
+
+@pytest.mark.parametrize("target", ["starts", "shuts_down"])
+def test_an_exception_in_the_lifespan_of_a_framework_is_shown_once(servers, tmp_path, target):
+    """Frameworks send the traceback as the reason, and raise the exception then."""
+    (tmp_path / "of_framework.py").write_text(OF_FRAMEWORK)
+    server = servers.start(f"of_framework:{target}", cwd=tmp_path)
+    server.expect_error("no database")
+    if target == "shuts_down":
+        server.wait_until_it_accepts()
+        assert server.client.get("/").status_code == 404
+        server.signal()
+    assert server.wait_until_ended() != 0
+    assert server.output.count("Traceback (most") == 1, server.output
+    assert server.output.count("ValueError: no database") == 1
+
+
+REASON = """
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": "the reason"})
+        raise ValueError("the exception")
+"""
+
+
+@pytest.mark.uvicorn_fails("shows the reason only")
+def test_an_exception_after_the_reason_is_shown_too(servers, tmp_path):
+    (tmp_path / "reason.py").write_text(REASON)
+    server = servers.start("reason:app", cwd=tmp_path)
+    server.expect_error("the exception")
+    assert server.wait_until_ended() == 3
+    assert "the reason" in server.output
+    assert "ValueError: the exception" in server.output
+
+
 def test_a_task_of_the_lifespan_works_beside_the_requests(serve, journal, key, env):
     server = serve("raw_lifespan:task_in_lifespan", env=env)
     assert server.client.get("/").text == "hello"
@@ -215,3 +268,13 @@ def test_a_websocket_that_waits_in_receive_is_told(serve, journal, key, env):
         assert journal.next(key) == {"type": "websocket.disconnect", "code": 1012, "reason": ""}
         server.wait_until_ended()
     assert journal.next(key) == "shutdown"
+
+
+def test_a_websocket_that_cleans_up_after_its_client_is_waited_for(serve, journal, key, env):
+    server = serve("raw_shutdown:app", env=env)
+    with server.websocket("/websocket_that_cleans_up"):
+        pass
+    assert journal.next(key) == "disconnected"
+    server.signal()
+    server.wait_until_ended()
+    assert [journal.next(key) for _ in range(2)] == ["cleaned up", "shutdown"]

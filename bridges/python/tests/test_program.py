@@ -52,7 +52,10 @@ def ask(port):
     raise AssertionError("the server does not answer")
 
 
-@pytest.mark.parametrize("app", ["'raw_http:app'", "__import__('raw_http').app"])
+@pytest.mark.parametrize(
+    "app",
+    ["'raw_http:app'", "__import__('raw_http').app", "__import__('raw_http').create_app"],
+)
 def test_run_serves_until_a_signal(app):
     port = free_port()
     process = program(
@@ -70,6 +73,37 @@ def test_run_serves_until_a_signal(app):
     status, output = ended(process)
     assert status == 0, output
     assert "after the server" in output
+
+
+def test_logging_may_be_configured_by_an_object():
+    port = free_port()
+    process = program(
+        """
+        import sys, callgate
+        handler = {"class": "logging.StreamHandler", "formatter": "own"}
+        config = {
+            "version": 1,
+            "formatters": {"own": {"format": "OWN %(message)s"}},
+            "handlers": {"own": handler},
+            "root": {"handlers": ["own"], "level": "INFO"},
+        }
+        callgate.run("raw_http:app", port=int(sys.argv[1]), log_config=config)
+        """,
+        port,
+    )
+    assert ask(port).text == "hello"
+    process.send_signal(signal.SIGTERM)
+    status, output = ended(process)
+    assert (status, "OWN Callgate running on" in output) == (0, True), output
+
+
+def test_none_is_no_limit_and_never():
+    from callgate._callgate import Settings
+    from callgate._server import OR_NONE, arguments_of
+
+    arguments = arguments_of(dict.fromkeys([*OR_NONE, "ssl_keyfile", "uds"]))
+    assert arguments == [f"--{name.replace('_', '-')}=none" for name in OR_NONE]
+    assert Settings(["main:app", *arguments]).app == "main:app"
 
 
 @pytest.mark.parametrize("value", [True, False])

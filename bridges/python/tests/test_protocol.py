@@ -496,6 +496,13 @@ def test_an_idle_connection_is_closed(serve):
         assert connection.read_to_end() == b""
 
 
+def test_a_connection_with_a_request_is_not_idle(serve):
+    server = serve("raw_http:app", "--timeout-keep-alive", "1")
+    with Connection(server) as connection:
+        connection.send(get("/answers_after_a_while") + get("/hello"))
+        assert [connection.read_response().body for _ in range(2)] == [b"hello", b"hello"]
+
+
 def test_pipelined_requests_are_answered_in_order(server, connection):
     connection.send(post("/echo", b"one") + get("/hello") + get("/chunks") + post("/echo", b"four"))
     assert [connection.read_response().body for _ in range(4)] == [
@@ -578,6 +585,14 @@ def test_an_event_in_the_wrong_place_raises_and_gives_500(server, connection, jo
     server.expect_error("")
     assert connection.ask(get(f"{path}?{key}")).status == 500
     assert journal.next(key) != "sent"
+
+
+@pytest.mark.uvicorn_fails("takes some of these events")
+def test_a_response_may_follow_malformed_events(server, connection, journal, key):
+    response = connection.ask(get(f"/answers_after_malformed_events?{key}"))
+    assert (response.status, response.body) == (200, b"hello")
+    raised = [journal.next(key) for _ in range(6)]
+    assert set(raised) <= {"KeyError", "RuntimeError", "TypeError", "ValueError"}, raised
 
 
 def test_a_second_start_raises(server, connection, journal, key):

@@ -2,13 +2,12 @@
 
 import sys
 
-from callgate._callgate import Settings
 from callgate._command import serve_in_processes
 
 
 def main():
     """Serves the application that the command line names. Returns the exit status."""
-    return serve_in_processes(Settings(sys.argv[1:]))
+    return serve_in_processes(sys.argv[1:])
 
 
 if __name__ == "__main__":

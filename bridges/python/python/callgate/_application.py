@@ -2,13 +2,19 @@
 
 import importlib
 import inspect
+import logging
 import os
 import sys
 import traceback
+import warnings
 
 
 class Unloadable(Exception):
     """There is no application. The text says why, and what to do."""
+
+
+class NeedsEventLoop(Unloadable):
+    """The application can be loaded in an event loop that runs: its module begins tasks, for example."""
 
 
 def read_env_file(path):
@@ -30,15 +36,19 @@ def read_env_file(path):
 def load(settings):
     """Returns the application of the settings: one of ASGI 3, or a `Wsgi`."""
     look_in_app_dir(settings)
-    app = find(settings)
-    if settings.factory:
-        try:
-            app = app()
-        except Exception as error:
-            raise Unloadable(
-                f"`{settings.app}()` raised an exception:\n{own_frames(error)}"
-            ) from error
-    return of_interface(app, settings)
+    return of_interface(find(settings), settings)
+
+
+def failed(what, error):
+    """Returns the end of the loading by an exception of the application."""
+    text = f"{what} raised an exception:\n{own_frames(error)}"
+    if not isinstance(error, RuntimeError) or str(error) != "no running event loop":
+        return Unloadable(text)
+    # The coroutine of the task that did not begin is forgotten here.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+        traceback.clear_frames(error.__traceback__)
+    return NeedsEventLoop(text)
 
 
 def look_in_app_dir(settings):
@@ -61,18 +71,16 @@ def find(settings):
         value = importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-            raise Unloadable(
-                f"importing `{name}` raised an exception:\n{own_frames(error)}"
-            ) from error
+            raise failed(f"importing `{name}`", error) from error
         raise Unloadable(
             f"there is no module `{error.name}` in {os.path.abspath(settings.app_dir)} "
             f"({settings.option('app-dir')} names another folder)"
         ) from error
     except Exception as error:
-        text = f"importing `{name}` raised an exception:\n{own_frames(error)}"
-        if type(error).__name__ == "SynchronousOnlyOperation":
-            text += f"\n{settings.option('interface')} wsgi imports the module outside of the event loop"
-        raise Unloadable(text) from error
+        failure = failed(f"importing `{name}`", error)
+        if isinstance(failure, NeedsEventLoop):
+            forget_package(name)
+        raise failure from error
     for attribute in path.split("."):
         try:
             value = getattr(value, attribute)
@@ -81,6 +89,13 @@ def find(settings):
                 f"the module `{name}` has no `{path}`: give module:attribute, such as main:app"
             ) from None
     return value
+
+
+def forget_package(name):
+    """Has the package of a module imported anew: one that has failed is forgotten, and its submodules are not."""
+    package = name.partition(".")[0]
+    for module in [module for module in sys.modules if f"{module}.".startswith(f"{package}.")]:
+        del sys.modules[module]
 
 
 def own_frames(error):
@@ -111,7 +126,18 @@ class Wsgi:
 
 
 def of_interface(app, settings):
-    """Returns the application as one of ASGI 3, or as a `Wsgi`."""
+    """Returns the application as one of ASGI 3, or as a `Wsgi`. Calls what returns it."""
+    if settings.factory or looks_like_factory(app):
+        if not settings.factory:
+            logging.getLogger("callgate.error").warning(
+                "`%s` needs no arguments, so it is called to get the application (%s)",
+                settings.app,
+                settings.option("factory"),
+            )
+        try:
+            app = app()
+        except Exception as error:
+            raise failed(f"`{settings.app}()`", error) from error
     if not callable(app):
         raise Unloadable(
             f"`{settings.app}` is no application, but of the type `{type(app).__name__}`: "
@@ -125,17 +151,27 @@ def of_interface(app, settings):
     if interface == "wsgi":
         return Wsgi(app, settings)
     if takes(app, 0) and not takes(app, 3):
-        raise Unloadable(
-            f"`{settings.app}` does not take (scope, receive, send): "
-            f"if it returns the application, give {settings.option('factory')}"
-        )
+        raise Unloadable(f"`{settings.app}` does not take (scope, receive, send)")
     return app
+
+
+def looks_like_factory(app):
+    """Returns whether this needs no arguments, and has names for those that it takes, as no application does."""
+    try:
+        parameters = inspect.signature(app).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    return all(
+        parameter.default is not parameter.empty or parameter.kind is parameter.VAR_KEYWORD
+        for parameter in parameters
+    )
 
 
 def of_asgi_2(app):
     """Returns an application of ASGI 2, which is called twice, as one of ASGI 3."""
 
     async def asgi_3(scope, receive, send):
+        scope["asgi"] = {**scope["asgi"], "version": "2.0"}
         await app(scope)(receive, send)
 
     return asgi_3

@@ -6,8 +6,18 @@ import logging.config
 import logging.handlers
 
 
+def use_log_config(config):
+    """Sets `logging` up by a dictionary, or by what `fileConfig` takes. The loggers that exist stay, unless a dictionary says
+    otherwise.
+    """
+    if isinstance(config, dict):
+        logging.config.dictConfig({"disable_existing_loggers": False, **config})
+    else:
+        logging.config.fileConfig(config, disable_existing_loggers=False)
+
+
 def read_log_config(path):
-    """Sets `logging` up by a file: as JSON or YAML by the end of its name, otherwise in the form of `fileConfig`."""
+    """Reads a file: as JSON or YAML by the end of its name. Another is of the form of `fileConfig`, which takes its path."""
     if path.endswith(".json"):
         from json import loads
     elif path.endswith((".yaml", ".yml")):
@@ -16,26 +26,24 @@ def read_log_config(path):
         except ModuleNotFoundError:
             raise ValueError("YAML needs the package PyYAML: pip install PyYAML") from None
     else:
-        logging.config.fileConfig(path, disable_existing_loggers=False)
-        return
+        return path
     with open(path, encoding="utf-8") as file:
-        logging.config.dictConfig(loads(file.read()))
+        return loads(file.read())
 
 
-def configure_logging(settings):
+def configure_logging(settings, log_config=None):
     """Sets up the loggers of the server, unless the program has given them handlers.
 
-    Raises `ValueError` if a file of the settings cannot be used.
+    Raises `ValueError` if a file of the settings, or the object of a program, cannot be used.
     """
-    if settings.log_config is not None:
+    if log_config is not None or settings.log_config is not None:
         path = str(settings.log_config)
         try:
-            read_log_config(path)
+            use_log_config(log_config if log_config is not None else read_log_config(path))
         except Exception as error:
+            what = "an object (log_config)" if log_config is not None else f"{path} (--log-config)"
             reason = f"{error}: {error.__cause__}" if error.__cause__ else error
-            raise ValueError(
-                f"cannot set up `logging` by {path}: {reason} (--log-config)"
-            ) from error
+            raise ValueError(f"cannot set up `logging` by {what}: {reason}") from error
         return
     for name in ("callgate.error", "callgate.access"):
         logger = logging.getLogger(name)

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 
-from callgate._application import Unloadable
+from callgate._application import NeedsEventLoop, Unloadable
 from callgate._callgate import ServeError
 from callgate._loop import loop_factory
 from callgate._server import handlers, is_main_thread, serve
@@ -71,18 +71,24 @@ def serve_until_signal(
 
         if app is None:
             with interruptible(settings):
-                app = load_app()
+                app = load_again(load_app)
         worker = bind()
         is_successor = replaces_another or process.has_predecessor
         with handlers(signals_of(worker)):
             await serve(worker, app, ready, on_limit, is_successor)
 
     try:
-        # Modules of ASGI may begin tasks when they are imported. Those of WSGI may do what Django forbids in an event loop.
-        if settings.interface == "wsgi":
-            app = load_app()
-        with asyncio.Runner(loop_factory=loop_factory(settings)) as runner:
-            runner.run(main())
+        make_loop = loop_factory(settings) or asyncio.new_event_loop
+        with current_loop(make_loop) as event_loop:
+            # A module may run an event loop of its own, and do what Django forbids in one. One that needs a loop that runs,
+            # as for tasks, is imported once more.
+            with contextlib.suppress(NeedsEventLoop):
+                app = load_app()
+            # The module may have closed it.
+            if event_loop.is_closed():
+                event_loop = make_loop()
+            with asyncio.Runner(loop_factory=lambda: event_loop) as runner:
+                runner.run(main())
     except Unloadable as error:
         status = process.fail(error)
     except ServeError as error:
@@ -91,6 +97,28 @@ def serve_until_signal(
         log.warning("a thread of the application goes on, and ends with the process")
         atexit.register(end_process, status)
     return status
+
+
+@contextlib.contextmanager
+def current_loop(make_loop):
+    """Makes the event loop, and has `asyncio.get_event_loop` return it meanwhile, also while it does not run."""
+    event_loop = make_loop()
+    asyncio.set_event_loop(event_loop)
+    try:
+        yield event_loop
+    finally:
+        asyncio.set_event_loop(None)
+        event_loop.close()
+
+
+def load_again(load_app):
+    """Returns an application whose loading needs an event loop that runs."""
+    try:
+        return load_app()
+    except Unloadable as error:
+        raise Unloadable(
+            f"{error}\n(this is the second attempt: outside of the event loop, the first one raised `no running event loop`)"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import threading
-from functools import partial
 
 from callgate import _callgate
 from callgate._application import of_interface
@@ -62,19 +62,38 @@ def handlers(by_signal):
             loop.remove_signal_handler(number)
 
 
+# The settings with a default for which `None` has a meaning of its own: no limit, or never.
+OR_NONE = (
+    "timeout_graceful_shutdown",
+    "timeout_websocket_handshake",
+    "ws_ping_interval",
+    "ws_ping_timeout",
+)
+
+
 def arguments_of(settings):
-    """Returns settings by name, such as `port=8000`, as the arguments of a command line."""
+    """Returns settings by name, such as `port=8000`, as the arguments of a command line. Others that are `None` are not set."""
     arguments = []
     for name, value in settings.items():
         flag = f"--{name.replace('_', '-')}"
         values = value if isinstance(value, (list, tuple)) else [value]
         for one in values:
             if one is None:
-                continue
+                if name not in OR_NONE:
+                    continue
+                one = "none"
             if isinstance(one, bool):
                 one = str(one).lower()
             arguments.append(f"{flag}={one}")
     return arguments
+
+
+def split_log_config(settings):
+    """Returns the settings, and the configuration of `logging` among them if it is an object and no file."""
+    log_config = settings.get("log_config")
+    if log_config is None or isinstance(log_config, (str, os.PathLike)):
+        return settings, None
+    return {**settings, "log_config": None}, log_config
 
 
 # The settings of processes, and of the loading of an application.
@@ -104,6 +123,18 @@ def refuse_settings_of_processes(settings):
             )
 
 
+def refuse_processes(settings, app):
+    """Raises `ValueError` if the settings ask for processes that cannot be had: for an object, or on this thread."""
+    if settings.is_supervised and not is_main_thread():
+        raise ValueError(
+            "a server of several processes needs the main thread, which has the signals"
+        )
+    if app is not None and (settings.workers > 1 or settings.reload):
+        raise ValueError(
+            "`workers` and `reload` need the name of the application: run('main:app', ...)"
+        )
+
+
 class Server:
     """A server in an event loop that runs already.
 
@@ -116,8 +147,9 @@ class Server:
 
     def __init__(self, app, **settings):
         refuse_settings_of_processes(settings)
+        settings, log_config = split_log_config(settings)
         settings = Settings.of_program(arguments_of(settings))
-        configure_logging(settings)
+        configure_logging(settings, log_config)
         self._app = of_interface(app, settings)
         self._worker = Worker(settings)
 
@@ -150,19 +182,11 @@ def run(app, **settings):
     """
     from callgate._command import serve_in_processes
 
-    name = app if isinstance(app, str) else "-"
-    parsed = Settings([name, *arguments_of(settings)])
-    if parsed.is_supervised and not is_main_thread():
-        raise ValueError(
-            "a server of several processes needs the main thread, which has the signals"
-        )
-    if isinstance(app, str):
-        status = serve_in_processes(parsed)
-    elif parsed.workers > 1 or parsed.reload:
-        raise ValueError(
-            "`workers` and `reload` need the name of the application: run('main:app', ...)"
-        )
-    else:
-        status = serve_in_processes(parsed, partial(of_interface, app, parsed))
+    settings, log_config = split_log_config(settings)
+    is_name = isinstance(app, str)
+    arguments = [app if is_name else "-", *arguments_of(settings)]
+    app = None if is_name else app
+    refuse_processes(Settings(arguments), app)
+    status = serve_in_processes(arguments, app, log_config)
     if status != 0:
         raise SystemExit(status)

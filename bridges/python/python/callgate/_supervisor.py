@@ -151,12 +151,13 @@ class Supervisor:
 
     A worker that dies is replaced, after a pause that grows while it dies early. A worker that has served enough is replaced
     by one that has started before the old one stops. So are all workers at SIGHUP, and at a change with `--reload`. SIGINT and
-    SIGTERM are passed on. SIGUSR2 replaces the supervisor with its workers.
+    SIGTERM are passed on. SIGUSR2 replaces the supervisor with its workers. SIGTTIN adds a worker, and SIGTTOU stops one.
     """
 
     def __init__(self, process):
         self.process = process
         self.settings = settings = process.settings
+        self.wanted = settings.workers
         self.children = []
         self.leaving = []
         self.pause = 0.0
@@ -176,7 +177,9 @@ class Supervisor:
         while self.children or self.leaving or not self.is_stopping:
             received = signal.sigtimedwait(SIGNALS, PERIOD)
             if received is not None:
-                self.on_signal(received.si_signo)
+                # What the workers have told before the signal counts.
+                self.look_after_workers()
+                self.on_signal(received)
             self.reap()
             self.look_after_workers()
             self.process.poll(self.stop)
@@ -187,7 +190,8 @@ class Supervisor:
                 self.start_missing()
         return self.status
 
-    def on_signal(self, number):
+    def on_signal(self, received):
+        number = received.si_signo
         if number in (signal.SIGINT, signal.SIGTERM):
             self.stop()
         elif number == signal.SIGHUP and not self.is_stopping:
@@ -200,6 +204,21 @@ class Supervisor:
         elif number == signal.SIGUSR2 and not self.is_stopping:
             log.info("the workers are replaced, as SIGUSR2 asks")
             self.replace_all()
+        elif number in (signal.SIGTTIN, signal.SIGTTOU) and not self.is_stopping:
+            # A terminal sends them too, to all processes of a job in the background.
+            if received.si_code <= 0:
+                more = 1 if number == signal.SIGTTIN else -1
+                self.want(max(1, self.wanted + more), signal.Signals(number).name)
+
+    def want(self, workers, signal_name):
+        """Has this number of workers serve from now on."""
+        self.wanted = workers
+        log.info("the number of workers is %s, as %s asks", workers, signal_name)
+        while len(self.children) > workers:
+            child = self.children.pop()
+            child.is_ending = True
+            child.signal(signal.SIGTERM)
+            self.leaving.append(child)
 
     def stop(self):
         """Has the workers stop: at the first call in peace, at the second at once."""
@@ -220,7 +239,7 @@ class Supervisor:
         self.pause = self.not_before = 0.0
 
     def start_missing(self):
-        while len(self.children) < self.settings.workers and time.monotonic() >= self.not_before:
+        while len(self.children) < self.wanted and time.monotonic() >= self.not_before:
             siblings = self.children + self.leaving
             try:
                 self.children.append(Child(self.process, siblings, self.has_served))
@@ -275,9 +294,7 @@ class Supervisor:
             log.error(
                 "the worker %s has not started (%s): the next change is waited for", child.pid, why
             )
-            self.children += [old for old in self.leaving if not old.is_ending][
-                : self.settings.workers
-            ]
+            self.children += [old for old in self.leaving if not old.is_ending][: self.wanted]
             self.leaving = [old for old in self.leaving if old not in self.children]
             self.not_before = float("inf")
             return
@@ -308,10 +325,10 @@ class Supervisor:
         ready = sum(child.is_ready for child in self.children)
         self.has_served |= ready > 0
         if not self.is_stopping:
-            if ready == self.settings.workers:
+            if ready == self.wanted:
                 self.on_all_ready()
             replaced = [child for child in self.leaving if not child.is_ending]
-            for child in replaced[: max(0, ready + len(replaced) - self.settings.workers)]:
+            for child in replaced[: max(0, ready + len(replaced) - self.wanted)]:
                 child.is_ending = True
                 child.signal(signal.SIGTERM)
         self.end_those_without_progress()

@@ -35,7 +35,15 @@ STOP_TIMEOUT = 5.0
 STARTUP_FAILED = 3
 
 # The signals that a supervisor waits for, and which are blocked in what it starts.
-SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2, signal.SIGCHLD}
+SIGNALS = {
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGUSR2,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+    signal.SIGCHLD,
+}
 
 log = logging.getLogger("callgate.error")
 

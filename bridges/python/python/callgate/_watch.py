@@ -1,6 +1,7 @@
 """Watching the files of an application."""
 
 import fnmatch
+import logging
 import os
 import time
 
@@ -11,6 +12,8 @@ INTERVAL = 0.3
 INCLUDE = ["*.py"]
 EXCLUDE = [".*", "*.py[cod]", "*~"]
 
+log = logging.getLogger("callgate.error")
+
 
 class Watch:
     """The files that `--reload` watches, by the times of their last changes."""
@@ -19,6 +22,9 @@ class Watch:
         included = [pattern for pattern in settings.reload_include if os.path.isdir(pattern)]
         directories = [*settings.reload_dirs, *included]
         self.directories = [os.path.abspath(directory) for directory in directories]
+        for directory in self.directories:
+            if not os.path.isdir(directory):
+                log.warning("there is no folder %s to watch (--reload-dir)", directory)
         self.include = extended(INCLUDE, settings.reload_include, settings.reload_exclude)
         self.exclude = extended(EXCLUDE, settings.reload_exclude, settings.reload_include)
         self.times = self.read()

@@ -52,6 +52,8 @@ pub(super) struct State {
     end_waker: Option<Waker>,
     pub(super) has_received: bool,
     pub(super) has_sent: bool,
+    /// Whether the lifespan has told that it failed, with the traceback.
+    pub(super) has_told_traceback: bool,
     pub(super) progress: Progress,
     is_cancelled: bool,
     /// Whether the lifespan is to shut down, once no task is left that was cancelled.
@@ -106,6 +108,7 @@ impl Call {
                 end_waker: None,
                 has_received: false,
                 has_sent: false,
+                has_told_traceback: false,
                 progress: Progress::new(scope),
                 is_cancelled: false,
                 is_shutting_down: false,
@@ -170,9 +173,14 @@ impl Call {
     }
 
     fn end(self: &Arc<Self>, py: Python<'_>, result: PyResult<()>) {
-        let (has_received, has_sent, is_cancelled) = {
+        let (has_received, has_sent, has_told_traceback, is_cancelled) = {
             let state = self.lock();
-            (state.has_received, state.has_sent, state.is_cancelled)
+            (
+                state.has_received,
+                state.has_sent,
+                state.has_told_traceback,
+                state.is_cancelled,
+            )
         };
         if is_cancelled {
             self.interpreter.cancelled.remove();
@@ -193,6 +201,11 @@ impl Call {
                 let must_serve = self.interpreter.offer.needs_lifespan && has_received;
                 self.log(py, if must_serve { "error" } else { "debug" }, &error);
                 Err(AppError::Unsupported)
+            }
+            // The server shows what was told. Frameworks tell the traceback of the exception, and raise it then.
+            Err(error) if has_told_traceback => {
+                self.log(py, "debug", &error);
+                Err(AppError::failed(error.to_string()))
             }
             // No line of the server is about the end of a call that was given up, and that about a lifespan has only text.
             Err(error)

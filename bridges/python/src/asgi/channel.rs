@@ -191,12 +191,18 @@ impl Call {
         if !is_sent {
             return Ok(SendOutcome::Done);
         }
+        let has_traceback = has_traceback(&event);
         let step = SendStep::Whole(event);
         if must_wait {
             return self.wait_to_send(py, step).map(SendOutcome::Waits);
         }
         match self.poll_send(step) {
-            Sent::Done => Ok(SendOutcome::Done),
+            Sent::Done => {
+                if has_traceback {
+                    self.lock().has_told_traceback = true;
+                }
+                Ok(SendOutcome::Done)
+            }
             Sent::Failed(error) if self.ignores(&error) => Ok(SendOutcome::Ignored),
             Sent::Failed(error) => Err(self.raised(error)),
             Sent::Waiting(step) => self.wait_to_send(py, step).map(SendOutcome::Waits),
@@ -249,6 +255,16 @@ impl Wake for Call {
             self.interpreter.steps.resume(self.clone());
         }
     }
+}
+
+/// Returns whether this tells the traceback of an exception with which the lifespan has failed.
+fn has_traceback(event: &SendEvent) -> bool {
+    let message = match event {
+        SendEvent::LifespanStartupFailed(failed) => &failed.message,
+        SendEvent::LifespanShutdownFailed(failed) => &failed.message,
+        _ => return false,
+    };
+    message.contains("Traceback (most recent call last)")
 }
 
 fn is_of_lifespan(event: &SendEvent) -> bool {

@@ -18,8 +18,11 @@ def load(**options):
     settings = types.SimpleNamespace(option=lambda name: f"`{name.replace('-', '_')}`", **options)
     try:
         enter_virtual_environment()
+        _application.look_in_app_dir(settings)
         # A program in Rust goes on where one in Python ends by SystemExit.
-        return _application.load(settings), loop_factory(settings)
+        found = _application.find(settings)
+        pass_logging_on()
+        return _application.of_interface(found, settings), loop_factory(settings)
     except Unloadable:
         raise
     except BaseException as error:

@@ -188,7 +188,7 @@ pub(super) struct PythonFlags {
         value_delimiter = ','
     )]
     pub(super) reload_exclude: Vec<String>,
-    /// Read environment variables for the application from this file, with python-dotenv
+    /// Read environment variables from this file, also those of flags, with python-dotenv
     #[arg(long, value_name = "FILE", env = "CALLGATE_ENV_FILE")]
     pub(super) env_file: Option<PathBuf>,
     /// Show the levels of the log in colours, or do not (`--no-use-colors`); without either, on a terminal unless `NO_COLOR` is set

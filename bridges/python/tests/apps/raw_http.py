@@ -229,6 +229,27 @@ async def unknown_event(scope, receive, send):
     await breaks_the_order(scope, receive, send, {"type": "http.response.unknown"})
 
 
+MALFORMED = [
+    {"type": "http.response.start", "status": "200"},
+    {"type": "http.response.start", "status": 200, "headers": [("x-name", "text")]},
+    {"type": "http.response.start", "status": 200, "headers": [(b"a b", b"value")]},
+    {"type": "http.response.start", "status": 200, "headers": [(b":authority", b"value")]},
+    {"type": "http.response.body", "body": "text"},
+    {"status": 200},
+]
+
+
+async def answers_after_malformed_events(scope, receive, send):
+    """Catches what malformed events raise, and answers."""
+    for event in MALFORMED:
+        try:
+            await send(event)
+            tell(scope, "sent")
+        except Exception as error:
+            tell(scope, type(error).__name__)
+    await hello(scope, receive, send)
+
+
 async def sends_after_the_end(scope, receive, send):
     length = [(b"content-length", b"5")]
     await breaks_the_order(
@@ -338,6 +359,11 @@ async def trailers(scope, receive, send):
     await send(
         {"type": "http.response.trailers", "headers": [(b"x-sum", b"5")], "more_trailers": False}
     )
+
+
+async def answers_after_a_while(scope, receive, send):
+    await asyncio.sleep(1.2)
+    await hello(scope, receive, send)
 
 
 async def path_send(scope, receive, send):

@@ -65,6 +65,16 @@ async def websocket(scope, receive, send):
     tell(KEY, {"type": event["type"], "code": event["code"], "reason": event.get("reason") or ""})
 
 
+async def websocket_that_cleans_up(scope, receive, send):
+    assert (await receive())["type"] == "websocket.connect"
+    await send({"type": "websocket.accept"})
+    while (await receive())["type"] != "websocket.disconnect":
+        pass
+    tell(KEY, "disconnected")
+    await asyncio.sleep(0.5)
+    tell(KEY, "cleaned up")
+
+
 PATHS = {
     f"/{name}": value
     for name, value in list(globals().items())
