@@ -37,13 +37,14 @@ def configure_logging(settings, log_config=None):
     Raises `ValueError` if a file of the settings, or the object of a program, cannot be used.
     """
     if log_config is not None or settings.log_config is not None:
-        path = str(settings.log_config)
+        path, setting = str(settings.log_config), "--log-config"
+        if log_config is not None:
+            path, setting = "an object", "log_config"
         try:
-            use_log_config(log_config if log_config is not None else read_log_config(path))
+            use_log_config(read_log_config(path) if log_config is None else log_config)
         except Exception as error:
-            what = "an object (log_config)" if log_config is not None else f"{path} (--log-config)"
             reason = f"{error}: {error.__cause__}" if error.__cause__ else error
-            raise ValueError(f"cannot set up `logging` by {what}: {reason}") from error
+            raise ValueError(f"cannot set up `logging` by {path}: {reason} ({setting})") from error
         return
     for name in ("callgate.error", "callgate.access"):
         logger = logging.getLogger(name)
