@@ -56,7 +56,8 @@ def configure_logging(settings, log_config=None):
             handler = logging.StreamHandler()
         is_coloured = settings.has_colours(handler.stream.isatty())
         formatter = ColouredFormatter if is_coloured else logging.Formatter
-        handler.setFormatter(formatter("%(asctime)s %(levelname)s %(message)s"))
+        process = " [%(process)d]" if settings.is_supervised else ""
+        handler.setFormatter(formatter(f"%(asctime)s{process} %(levelname)s %(message)s"))
         logger.addHandler(handler)
         logger.setLevel(settings.log_level)
         logger.propagate = False
