@@ -183,7 +183,6 @@ def workers(serve):
 def test_workers_share_the_port(workers):
     seen = wait_for_workers(workers, lambda seen: len(seen) == 2)
     assert workers.process.pid not in seen
-    # Both uvicorn and gunicorn have the number of the process in the log too.
     for worker in seen:
         workers.wait_for_output(f"[{worker}]")
 

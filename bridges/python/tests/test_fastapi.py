@@ -1,4 +1,4 @@
-"""A service in FastAPI: its clients, threads, streams, files, uploads, dependencies, WebSockets and disconnects."""
+"""A service in FastAPI: its clients, threads, streams, files, uploads, dependencies and WebSockets."""
 
 from concurrent.futures import ThreadPoolExecutor
 
