@@ -33,10 +33,12 @@ def read_env_file(path):
         raise Unloadable(f"cannot read {path}: {reason} (--env-file)") from error
 
 
-def load(settings):
-    """Returns the application of the settings: one of ASGI 3, or a `Wsgi`."""
+def load(settings, on_imported=lambda: None):
+    """Returns the application of the settings: one of ASGI 3, or a `Wsgi`. Calls `on_imported` once its module is imported."""
     look_in_app_dir(settings)
-    return of_interface(find(settings), settings)
+    found = find(settings)
+    on_imported()
+    return of_interface(found, settings)
 
 
 def failed(what, error):

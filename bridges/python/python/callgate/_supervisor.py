@@ -107,6 +107,11 @@ class Child:
     def is_ready(self):
         return self.last_heartbeat is not None
 
+    def stop(self):
+        """Has the worker end in peace. It is not replaced."""
+        self.is_ending = True
+        self.signal(signal.SIGTERM)
+
     def signal(self, number):
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
@@ -216,8 +221,7 @@ class Supervisor:
         log.info("the number of workers is %s, as %s asks", workers, signal_name)
         while len(self.children) > workers:
             child = self.children.pop()
-            child.is_ending = True
-            child.signal(signal.SIGTERM)
+            child.stop()
             self.leaving.append(child)
 
     def stop(self):
@@ -232,8 +236,7 @@ class Supervisor:
         """Has new workers take the place of those that serve. An old one stops when a new one is ready."""
         for child in self.children:
             if not child.is_ready:
-                child.is_ending = True
-                child.signal(signal.SIGTERM)
+                child.stop()
         self.leaving += self.children
         self.children = []
         self.pause = self.not_before = 0.0
@@ -329,8 +332,7 @@ class Supervisor:
                 self.on_all_ready()
             replaced = [child for child in self.leaving if not child.is_ending]
             for child in replaced[: max(0, ready + len(replaced) - self.wanted)]:
-                child.is_ending = True
-                child.signal(signal.SIGTERM)
+                child.stop()
         self.end_those_without_progress()
 
     def on_all_ready(self):

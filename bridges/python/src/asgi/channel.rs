@@ -149,8 +149,12 @@ impl Call {
         let mut rest = match step {
             SendStep::Rest(rest) => rest,
             SendStep::Whole(event) => {
+                let has_traceback = self.kind == Kind::Lifespan && has_traceback(&event);
                 let mut event = Some(event);
                 let started = channels.sender.poll_start_send(&mut cx, &mut event);
+                if has_traceback && matches!(started, Poll::Ready(Ok(_))) {
+                    self.lock().has_told_traceback = true;
+                }
                 match started {
                     Poll::Pending => {
                         let event = event.expect("a pending send leaves its event");
@@ -191,18 +195,12 @@ impl Call {
         if !is_sent {
             return Ok(SendOutcome::Done);
         }
-        let has_traceback = has_traceback(&event);
         let step = SendStep::Whole(event);
         if must_wait {
             return self.wait_to_send(py, step).map(SendOutcome::Waits);
         }
         match self.poll_send(step) {
-            Sent::Done => {
-                if has_traceback {
-                    self.lock().has_told_traceback = true;
-                }
-                Ok(SendOutcome::Done)
-            }
+            Sent::Done => Ok(SendOutcome::Done),
             Sent::Failed(error) if self.ignores(&error) => Ok(SendOutcome::Ignored),
             Sent::Failed(error) => Err(self.raised(error)),
             Sent::Waiting(step) => self.wait_to_send(py, step).map(SendOutcome::Waits),

@@ -18,13 +18,10 @@ def load(**options):
     settings = types.SimpleNamespace(option=lambda name: f"`{name.replace('-', '_')}`", **options)
     try:
         enter_virtual_environment()
-        _application.look_in_app_dir(settings)
-        # A program in Rust goes on where one in Python ends by SystemExit.
-        found = _application.find(settings)
-        pass_logging_on()
-        return _application.of_interface(found, settings), loop_factory(settings)
+        return _application.load(settings, pass_logging_on), loop_factory(settings)
     except Unloadable:
         raise
+    # A program in Rust goes on where one in Python ends by SystemExit.
     except BaseException as error:
         raise Unloadable(
             f"loading `{settings.app}` raised an exception:\n{own_frames(error)}"
