@@ -435,6 +435,7 @@ def test_a_change_of_the_application_is_served(serve, tmp_path):
     reloaded.wait_until_served("two", change=("changing.py", APP.format(text="two")))
 
 
+@pytest.mark.uvicorn_fails("does not start")
 def test_a_folder_to_watch_that_is_not_there_is_told(serve, tmp_path):
     server = serve("raw_http:app", "--reload", "--reload-dir", str(tmp_path / "mistyped"))
     server.wait_for_output("mistyped")

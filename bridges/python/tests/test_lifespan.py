@@ -50,6 +50,17 @@ def test_no_request_is_served_before_the_start_and_shutdown_is_waited_for(serve,
     assert [journal.next(key) for _ in range(3)] == ["started", "request", "stopped"]
 
 
+@pytest.mark.uvicorn_fails("waits for the start-up")
+@pytest.mark.parametrize("flags", [[], ["--workers", "2"]], ids=str)
+def test_a_stop_during_the_start_up_cancels_it(servers, journal, key, env, flags):
+    server = servers.start("raw_lifespan:never_starts", *flags, env=env)
+    number = 2 if flags else 1
+    assert [journal.next(key) for _ in range(number)] == ["starting"] * number
+    server.signal()
+    assert server.wait_until_ended() == 0
+    assert [journal.next(key) for _ in range(number)] == ["cleaned up"] * number
+
+
 @pytest.mark.parametrize(
     "target", ["unsupported", "asserts_http", "returns_at_once", "returns_after_startup"]
 )

@@ -45,8 +45,18 @@ def test_an_environment_file_that_cannot_be_read_is_told(servers, tmp_path, octe
         assert (code, f"error: cannot read {file}: " in server.output) == (3, True)
 
 
+def module(first_lines, answer):
+    """Returns a module with an application that answers with the octets of an expression."""
+    return f"""{first_lines}
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    await send({{"type": "http.response.start", "status": 200}})
+    await send({{"type": "http.response.body", "body": {answer}}})
+"""
+
+
 # A module that needs an event loop that runs, as uvicorn has it with several workers.
-IN_LOOP = """
+IN_LOOP = """\
 import asyncio
 
 async def answer():
@@ -54,11 +64,6 @@ async def answer():
     return b"from a task"
 
 task = asyncio.create_task(answer())
-
-async def app(scope, receive, send):
-    assert scope["type"] == "http"
-    await send({"type": "http.response.start", "status": 200})
-    await send({"type": "http.response.body", "body": await task})
 """
 
 
@@ -69,13 +74,13 @@ NUMBERS_OF_WORKERS = pytest.mark.parametrize("flags", [[], ["--workers", "2"]], 
 @pytest.mark.every_loop
 @NUMBERS_OF_WORKERS
 def test_a_module_may_begin_tasks(serve, tmp_path, flags):
-    (tmp_path / "in_loop.py").write_text(IN_LOOP)
+    (tmp_path / "in_loop.py").write_text(module(IN_LOOP, "await task"))
     server = serve("in_loop:app", *flags, cwd=tmp_path)
     assert server.client.get("/").text == "from a task"
 
 
 # A module that runs an event loop of its own, and what Django permits outside of an event loop only.
-OUTSIDE = """
+OUTSIDE = """\
 import asyncio
 
 from django.utils.asyncio import async_unsafe
@@ -88,11 +93,6 @@ async def ask():
     return b" and asked"
 
 answer = query() + asyncio.run(ask())
-
-async def app(scope, receive, send):
-    assert scope["type"] == "http"
-    await send({"type": "http.response.start", "status": 200})
-    await send({"type": "http.response.body", "body": answer})
 """
 
 
@@ -100,12 +100,12 @@ async def app(scope, receive, send):
 @pytest.mark.every_loop
 @NUMBERS_OF_WORKERS
 def test_a_module_may_run_an_event_loop(serve, tmp_path, flags):
-    (tmp_path / "outside.py").write_text(OUTSIDE)
+    (tmp_path / "outside.py").write_text(module(OUTSIDE, "answer"))
     server = serve("outside:app", *flags, cwd=tmp_path)
     assert server.client.get("/").text == "found and asked"
 
 
-CHANGES = """
+CHANGES = """\
 import asyncio
 import decimal
 
@@ -113,33 +113,22 @@ decimal.getcontext().prec = 4
 
 asyncio.get_event_loop().run_until_complete(asyncio.sleep(0))
 asyncio.get_event_loop().close()
-
-async def app(scope, receive, send):
-    assert scope["type"] == "http"
-    await send({"type": "http.response.start", "status": 200})
-    await send({"type": "http.response.body", "body": str(decimal.Decimal(1) / 3).encode()})
 """
 
 
 @pytest.mark.every_loop
 def test_a_module_may_set_context_variables_and_close_its_loop(serve, tmp_path):
-    (tmp_path / "changes.py").write_text(CHANGES)
+    (tmp_path / "changes.py").write_text(module(CHANGES, "str(decimal.Decimal(1) / 3).encode()"))
     assert serve("changes:app", cwd=tmp_path).client.get("/").text == "0.3333"
 
 
 @pytest.mark.skipif(SERVER != "callgate", reason="uvicorn has another loop by then")
 @pytest.mark.every_loop
 def test_a_module_gets_the_event_loop_of_the_server(serve, tmp_path):
-    (tmp_path / "same.py").write_text(
-        "import asyncio\n\n"
-        "event_loop = asyncio.get_event_loop()\n\n"
-        "async def app(scope, receive, send):\n"
-        "    assert scope['type'] == 'http'\n"
-        "    assert asyncio.get_running_loop() is event_loop\n"
-        "    await send({'type': 'http.response.start', 'status': 200})\n"
-        "    await send({'type': 'http.response.body', 'body': b'the same'})\n"
-    )
-    assert serve("same:app", cwd=tmp_path).client.get("/").text == "the same"
+    first_lines = "import asyncio\n\nevent_loop = asyncio.get_event_loop()\n"
+    answer = "str(asyncio.get_running_loop() is event_loop).encode()"
+    (tmp_path / "same.py").write_text(module(first_lines, answer))
+    assert serve("same:app", cwd=tmp_path).client.get("/").text == "True"
 
 
 @pytest.mark.skipif(SERVER != "callgate", reason="uvicorn starts such a worker for ever")
@@ -193,6 +182,7 @@ def test_a_factory_is_called_without_its_flag(serve_of_factories, name):
     assert server.client.get("/hello").text == "hello"
 
 
+@pytest.mark.uvicorn_fails("calls it as a factory")
 def test_an_application_that_takes_any_arguments_is_no_factory(serve_of_factories):
     server = serve_of_factories("any_arguments")
     assert server.client.get("/hello").text == "hello"

@@ -36,6 +36,8 @@ def test_the_scope_has_the_keys_of_asgi_with_their_types(server, journal, key):
     with WebSocket(server, f"/a%20b/%C3%A9?{key}", *fields) as websocket:
         client, address = websocket.socket.getsockname(), websocket.socket.getpeername()
         assert websocket.response.status == 101
+        assert len(websocket.response.get(b"server")) == 1
+        assert len(websocket.response.get(b"date")) == 1
     scope = journal.next(key)
     assert scope["type"] == "websocket"
     assert scope["asgi"]["version"] == "3.0"
@@ -137,6 +139,20 @@ def test_a_denial_response_may_have_no_length(server):
         response = connection.ask(handshake("/denies_without_length"))
     assert response.status == 404
     assert response.body == b"not here"
+
+
+@pytest.mark.uvicorn_fails("sends what has come")
+@pytest.mark.parametrize("path", ["/denies_without_content", "/denies_twice"])
+def test_a_denial_response_that_is_not_whole_is_an_error(server, path):
+    server.expect_error("")
+    with Connection(server) as connection:
+        assert connection.ask(handshake(path)).status == 500
+
+
+def test_a_denial_response_with_a_status_that_there_is_not_is_an_error(server):
+    server.expect_error("")
+    with Connection(server) as connection:
+        assert connection.ask(handshake("/denies_with_700")).status == 500
 
 
 def test_an_application_that_returns_before_the_handshake_refuses_it(server):

@@ -41,6 +41,18 @@ def test_a_request_over_tls(serve, flags, context, journal, key):
         assert list(tls["client_cert_chain"]) == []
 
 
+def test_an_encrypted_key(serve, certificate, context, tmp_path):
+    key, certificate = certificate
+    encrypted = tmp_path / "encrypted.pem"
+    encrypts = ["openssl", "pkey", "-in", key, "-aes256", "-passout", "pass:a secret"]
+    subprocess.run([*encrypts, "-out", encrypted], check=True, capture_output=True)
+    assert "ENCRYPTED" in encrypted.read_text()
+    flags = ["--ssl-keyfile", str(encrypted), "--ssl-certfile", certificate]
+    server = serve("raw_http:app", *flags, "--ssl-keyfile-password", "a secret")
+    url = server.url.replace("http", "https")
+    assert httpx.get(f"{url}/hello", verify=context, trust_env=False).text == "hello"
+
+
 @pytest.fixture
 def client_certificate(tmp_path):
     """The certificate of an authority, and the key and the certificate of a client that it has signed."""

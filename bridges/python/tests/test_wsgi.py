@@ -27,6 +27,7 @@ def client(server):
 # Bare WSGI.
 
 
+@pytest.mark.uvicorn_fails("has fewer keys")
 def test_the_environment(server, client, journal, key):
     client.get(f"/a%20b/%C3%A9?{key}", headers={"x-field": "1", "content-type": "text/x"})
     environ = journal.next(key)
@@ -71,11 +72,13 @@ def test_a_generator_is_content(client):
     assert (answer.text, answer.headers["x-kind"]) == ("part 0 part 1 part 2 ", "generator")
 
 
+@pytest.mark.uvicorn_fails("does not close it")
 def test_the_iterable_is_closed(client, journal, key):
     assert client.get(f"/closing?{key}").text == "one two"
     assert journal.next(key) == "closed"
 
 
+@pytest.mark.uvicorn_fails("has no `write`")
 def test_what_is_written_comes_first(client):
     assert client.get("/writes").text == "written returned"
 
@@ -91,6 +94,7 @@ def test_a_head_request(server):
         assert connection.ask(get("/plain")).body == b"hello"
 
 
+@pytest.mark.uvicorn_fails("fails at fields outside of ASCII")
 def test_fields_of_the_response(server):
     with Connection(server) as connection:
         response = connection.ask(get("/fields"))
@@ -148,6 +152,7 @@ def test_a_call_is_waited_for_at_sigterm(serve, journal, key):
     assert server.wait_until_ended() is not None
 
 
+@pytest.mark.uvicorn_fails("waits for them")
 @pytest.mark.parametrize("flags", [[], ["--workers", "2"]])
 @pytest.mark.parametrize("path", ["/sleeps", "/computes"])
 def test_calls_that_do_not_end_do_not_hold_the_end_up(serve, journal, key, path, flags):

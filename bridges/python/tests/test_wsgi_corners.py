@@ -67,6 +67,11 @@ def test_the_root_path_is_the_name_of_the_script(serve):
         assert (shown["SCRIPT_NAME"], shown["PATH_INFO"]) == ("/below", path)
 
 
+def test_a_root_path_outside_of_ascii_is_utf_8_as_a_path_is(serve):
+    server = serve("wsgi_corners:app", "--interface", "wsgi", "--root-path", "/é")
+    assert environ(server, "/environ")["SCRIPT_NAME"] == "/Ã©"
+
+
 def test_octets_that_are_no_utf_8_stay_in_the_path(server):
     assert environ(server, "/%FF%2F")["PATH_INFO"] == "/\xff/"
 

@@ -60,6 +60,15 @@ async def slow_to_start(scope, receive, send):
     await hello(scope, receive, send)
 
 
+async def never_starts(scope, receive, send):
+    await receive()
+    tell(KEY, "starting")
+    try:
+        await asyncio.sleep(3600)
+    finally:
+        tell(KEY, "cleaned up")
+
+
 async def unsupported(scope, receive, send):
     """Declines as ASGI has it: by an exception."""
     if scope["type"] != "http":

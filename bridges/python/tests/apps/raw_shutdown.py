@@ -44,7 +44,7 @@ async def streams(scope, receive, send):
 
 async def ends_its_stream(scope, receive, send):
     await read(receive)
-    tell(KEY, "http.shutdown" in scope["extensions"])
+    tell(KEY, "http.shutdown" in scope.get("extensions", {}))
     await send(start())
     await send(body(b"begun, ", more=True))
     tell(KEY, await receive())

@@ -156,6 +156,22 @@ async def denies_without_length(scope, receive, send):
     await send({"type": "websocket.http.response.body", "body": b"not here"})
 
 
+async def denies_without_content(scope, receive, send):
+    await connect(receive)
+    await send({"type": "websocket.http.response.start", "status": 404, "headers": []})
+
+
+async def denies_twice(scope, receive, send):
+    await denies_without_content(scope, receive, send)
+    await send({"type": "websocket.http.response.start", "status": 403, "headers": []})
+
+
+async def denies_with_700(scope, receive, send):
+    await connect(receive)
+    await send({"type": "websocket.http.response.start", "status": 700, "headers": []})
+    await send({"type": "websocket.http.response.body", "body": b"what"})
+
+
 async def returns_at_once(scope, receive, send):
     pass
 
