@@ -41,6 +41,14 @@ async def stream(send):
     await send({"type": "http.response.body"})
 
 
+async def echo(receive, send):
+    """Sends the messages of a WebSocket back, until its client goes."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (event := await receive())["type"] == "websocket.receive":
+        await send({"type": "websocket.send", "text": event["text"]})
+
+
 def held():
     """Returns what the process holds, after a collection of all cycles."""
     gc.collect()
@@ -55,7 +63,9 @@ def held():
 
 
 async def app(scope, receive, send):
-    if scope["type"] != "http" or scope["path"].startswith("/fastapi"):
+    if scope["type"] == "websocket":
+        await echo(receive, send)
+    elif scope["type"] == "lifespan" or scope["path"].startswith("/fastapi"):
         await api(scope, receive, send)
     elif scope["path"] == "/":
         await answer(send, b"hello")

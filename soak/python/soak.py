@@ -1,6 +1,6 @@
 """Loads the wheel `callgate` with many requests and disconnects, and fails when the process holds more and more.
 
-It needs the wheel and FastAPI in its environment: `cargo xtask soak --python`.
+It needs the wheel, FastAPI, h2 and websockets in its environment: `cargo xtask soak --python`.
 """
 
 import argparse
@@ -13,15 +13,25 @@ import sys
 import time
 from pathlib import Path
 
+from h2.connection import H2Connection
+from h2.events import DataReceived, StreamEnded
+from websockets.sync.client import connect
+
 # The requests of a round on one connection, which are sent at once, and those among them to FastAPI.
 PIPELINE, TO_FASTAPI = 100, 10
 
 # The connections that stay, and the clients of a round that disconnect.
 CONNECTIONS, DISCONNECTS = 4, 4
 
+# The requests of a round over HTTP/2, and the messages of a WebSocket. One connection of each kind stays, and one is new.
+STREAMS, MESSAGES = 10, 10
+
 # What the process may hold more at the end than at the first sample, in octets and in objects. The collector may find the
 # process with some calls more or less.
 MORE_MEMORY, MORE_OBJECTS = 8 * 2**20, 200
+
+# The tasks of a process at rest: the server, the lifespan, the WebSocket that stays, and the request for what the process holds.
+TASKS = 4
 
 # The number of samples, of which the first is taken after the first part of the requests.
 SAMPLES = 20
@@ -83,13 +93,80 @@ class Server:
         return json.loads(octets.partition(b"\r\n\r\n")[2])
 
 
-class Load:
-    """Clients that send requests, and those that disconnect."""
+class Http2:
+    """A connection over HTTP/2."""
 
-    def __init__(self, server, seed):
+    def __init__(self, server):
+        self.host = "%s:%s" % server.address
+        self.socket = server.connect()
+        self.protocol = H2Connection()
+        self.protocol.initiate_connection()
+
+    def begin(self, target):
+        """Begins a request, and returns its stream."""
+        stream = self.protocol.get_next_available_stream_id()
+        fields = {":method": "GET", ":scheme": "http", ":authority": self.host, ":path": target}
+        self.protocol.send_headers(stream, fields.items(), end_stream=True)
+        return stream
+
+    def send(self):
+        self.socket.sendall(self.protocol.data_to_send())
+
+    def ask(self):
+        """Sends the requests of a round, and reads their responses."""
+        contents = {self.begin("/"): b"" for _ in range(STREAMS)}
+        open_streams = set(contents)
+        self.send()
+        while open_streams:
+            octets = self.socket.recv(2**16)
+            if not octets:
+                raise SystemExit("error: the server has closed a connection of HTTP/2")
+            for event in self.protocol.receive_data(octets):
+                if isinstance(event, DataReceived):
+                    contents[event.stream_id] += event.data
+                    length = event.flow_controlled_length
+                    self.protocol.acknowledge_received_data(length, event.stream_id)
+                elif isinstance(event, StreamEnded):
+                    open_streams.discard(event.stream_id)
+            self.send()
+        if set(contents.values()) != {b"hello"}:
+            raise SystemExit(f"error: the responses over HTTP/2 are {contents}")
+
+    def reset(self):
+        """Begins a request that waits for its client, and resets it."""
+        stream = self.begin("/wait")
+        self.send()
+        self.protocol.reset_stream(stream)
+        self.send()
+
+    def close(self):
+        self.socket.close()
+
+
+def websocket(server):
+    """Opens a WebSocket, whose messages come back."""
+    url = "ws://%s:%s/" % server.address
+    return connect(url, proxy=None, open_timeout=PATIENCE, close_timeout=PATIENCE)
+
+
+def speak(connection):
+    """Sends the messages of a round, and reads them."""
+    for _ in range(MESSAGES):
+        connection.send("message")
+    for _ in range(MESSAGES):
+        if connection.recv(timeout=PATIENCE) != "message":
+            raise SystemExit("error: a message has come back changed")
+
+
+class Load:
+    """Clients that send requests and messages, and those that disconnect."""
+
+    def __init__(self, server, websocket, seed):
         self.server = server
-        self.dice = random.Random(seed)
+        self.websocket = websocket
+        self.seed, self.dice = seed, random.Random(seed)
         self.connections = [server.connect() for _ in range(CONNECTIONS)]
+        self.http2 = Http2(server)
         self.sent = 0
         self.disconnects = 0
 
@@ -103,6 +180,26 @@ class Load:
         for connection in self.connections:
             self.read(connection)
         self.sent += PIPELINE * len(self.connections)
+        self.over_http2()
+        self.over_websockets()
+
+    def over_http2(self):
+        self.http2.reset()
+        self.http2.ask()
+        new = Http2(self.server)
+        new.ask()
+        new.close()
+        self.sent += 2 * STREAMS + 1
+
+    def over_websockets(self):
+        """Speaks over a WebSocket that stays, and over one that ends in one way or the other. The messages count as requests."""
+        speak(self.websocket)
+        with websocket(self.server) as new:
+            speak(new)
+            if self.dice.randrange(2):
+                # Without the closing handshake.
+                new.socket.shutdown(socket.SHUT_RDWR)
+        self.sent += 2 * MESSAGES + 1
 
     def read(self, connection):
         """Reads the responses of a round, which end with what the last octets of their bodies are."""
@@ -136,7 +233,7 @@ def settled(server):
     """Returns what the process holds, once the calls whose client has gone have ended."""
     deadline = time.monotonic() + PATIENCE
     held = server.held()
-    while held["tasks"] > 3 and time.monotonic() < deadline:
+    while held["tasks"] > TASKS and time.monotonic() < deadline:
         time.sleep(0.1)
         held = server.held()
     return held
@@ -144,7 +241,12 @@ def settled(server):
 
 def run(server, requests, seconds, seed):
     """Sends the requests, and returns a line for each sample: the requests so far, the time, and what is held."""
-    load, begun, samples = Load(server, seed), time.monotonic(), []
+    with websocket(server) as stays:
+        return send(Load(server, stays, seed), requests, seconds)
+
+
+def send(load, requests, seconds):
+    begun, samples = time.monotonic(), []
     while load.sent < requests:
         load.round()
         passed = time.monotonic() - begun
@@ -152,11 +254,11 @@ def run(server, requests, seconds, seed):
             print(f"The time is over after {load.sent} of {requests} requests.")
             break
         if load.sent >= (len(samples) + 1) * requests / SAMPLES:
-            samples.append((load.sent, passed, settled(server)))
+            samples.append((load.sent, passed, settled(load.server)))
             show(*samples[-1])
-    samples.append((load.sent, time.monotonic() - begun, settled(server)))
+    samples.append((load.sent, time.monotonic() - begun, settled(load.server)))
     show(*samples[-1])
-    print(f"{load.disconnects} clients among them have disconnected; the seed is {seed}.")
+    print(f"{load.disconnects} clients among them have disconnected; the seed is {load.seed}.")
     return samples
 
 

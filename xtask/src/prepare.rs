@@ -326,17 +326,17 @@ pub(crate) fn peers_of_the_wheel() -> Result<PythonEnvironment, String> {
     Ok(environment)
 }
 
-/// Builds the wheel. Returns the interpreter of a virtual environment with this wheel and with FastAPI.
+/// Builds the wheel. Returns the interpreter of a virtual environment with this wheel, and with what its soak needs.
 ///
 /// # Errors
 ///
 /// Returns how to repeat an installation that failed.
-pub(crate) fn wheel_with_fastapi() -> Result<PathBuf, String> {
+pub(crate) fn wheel_of_soak() -> Result<PathBuf, String> {
     let environment = PythonEnvironment::named("soak-wheel")?;
     if !environment.python().exists() {
         environment.create(PYTHON3)?;
     }
-    environment.install(&[WHEEL, "fastapi==0.165.0"])?;
+    environment.install(&[WHEEL, "fastapi==0.165.0", "h2==4.4.1", "websockets==17.4"])?;
     Ok(environment.python())
 }
 

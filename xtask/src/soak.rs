@@ -23,7 +23,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
 /// Builds the wheel, and runs its soak. `args` are those of `soak/python/soak.py`.
 fn run_python(args: &[String]) -> Result<(), String> {
     prepare::tools(&[PYTHON])?;
-    let python = prepare::wheel_with_fastapi()?;
+    let python = prepare::wheel_of_soak()?;
     let soak = Step::program("soak", shown(&python)).arg("soak/python/soak.py");
     args.iter().fold(soak, Step::arg).run()
 }
