@@ -7,6 +7,7 @@ import os
 import pathlib
 import signal
 import time
+import types
 
 import httpx
 import pytest
@@ -224,6 +225,40 @@ def test_workers_go_on_while_a_new_version_does_not_start(serve, tmp_path):
     deadline = time.monotonic() + 2 * PATIENCE
     while server.client.get("/").text != "another":
         assert time.monotonic() < deadline, server.output
+
+
+@pytest.mark.skipif(SERVER != "callgate", reason="uvicorn gives the new version up")
+def test_workers_that_have_not_started_are_stopped_when_they_are_replaced(
+    serve, tmp_path, journal, key
+):
+    module = tmp_path / "versions.py"
+    module.write_text(APP.format(text="one"))
+    env = {"PYTHONPATH": str(APPS), "CALLGATE_TEST_KEY": key}
+    server = serve("versions:app", "--workers", "2", cwd=tmp_path, env=env)
+    assert server.client.get("/").text == "one"
+    module.write_text("from raw_lifespan import never_starts as app\n")
+    server.signal(signal.SIGHUP)
+    assert [journal.next(key) for _ in range(2)] == ["starting"] * 2
+    server.signal(signal.SIGHUP)
+    told = sorted(journal.next(key) for _ in range(4))
+    assert told == ["cleaned up"] * 2 + ["starting"] * 2
+    assert server.client.get("/").text == "one"
+
+
+@pytest.mark.skipif(SERVER != "callgate", reason="this is a part of callgate")
+def test_a_terminal_changes_no_number_of_workers():
+    from callgate._callgate import Settings
+    from callgate._supervisor import Supervisor
+
+    settings = Settings(["main:app", "--workers", "2"])
+    supervisor = Supervisor(types.SimpleNamespace(settings=settings))
+    numbers = []
+    # That of the kernel, and that of `kill`.
+    for code in (128, 0):
+        received = types.SimpleNamespace(si_signo=signal.SIGTTIN, si_code=code)
+        supervisor.on_signal(received)
+        numbers.append(supervisor.wanted)
+    assert numbers == [2, 3]
 
 
 @pytest.mark.skipif(SERVER != "callgate", reason="uvicorn has other processes beside its workers")

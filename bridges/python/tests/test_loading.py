@@ -1,6 +1,7 @@
 """Loading the application: its name, its module, its environment, and what kind of application it is."""
 
 import pathlib
+import signal
 
 import pytest
 
@@ -145,6 +146,33 @@ def test_the_exception_of_the_second_attempt_is_shown(servers, tmp_path):
     assert server.wait_until_ended() == 3
     assert "ValueError: in the loop" in server.output
     assert "the second attempt" in server.output
+
+
+SLOW = """
+import asyncio
+import os
+import time
+
+from journal import tell
+
+{asks}
+tell(os.environ["CALLGATE_TEST_KEY"], "importing")
+time.sleep(3600)
+"""
+
+
+@pytest.mark.skipif(SERVER != "callgate", reason="uvicorn has one attempt only")
+@pytest.mark.every_loop
+@NUMBERS_OF_WORKERS
+@pytest.mark.parametrize("asks", ["", "asyncio.get_running_loop()"], ids=["outside", "in_loop"])
+def test_an_import_may_be_interrupted(servers, tmp_path, journal, key, flags, asks):
+    (tmp_path / "slow.py").write_text(SLOW.format(asks=asks))
+    env = {"PYTHONPATH": str(APPS), "CALLGATE_TEST_KEY": key}
+    server = servers.start("slow:app", *flags, cwd=tmp_path, env=env)
+    server.expect_error("KeyboardInterrupt")
+    assert journal.next(key) == "importing"
+    server.signal(signal.SIGINT)
+    assert server.wait_until_ended() == (0 if flags else -signal.SIGINT)
 
 
 FACTORIES = """

@@ -215,6 +215,86 @@ def test_a_module_may_end_its_process(servers, tmp_path, flags, code, status, te
     assert server.output.removeprefix("error: ") == text
 
 
+# What is imported at the start of each interpreter: the first processes cannot be made.
+NO_PROCESS = """
+import errno
+import os
+
+fork, failures = os.fork, iter(range(2))
+
+def fails_at_first():
+    for _ in failures:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    return fork()
+
+os.fork = fails_at_first
+"""
+
+
+@pytest.mark.skipif(SERVER != "callgate", reason="uvicorn makes its processes in another way")
+def test_a_process_that_cannot_be_made_is_tried_again(serve, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(NO_PROCESS)
+    flags = ["--workers", "2"]
+    server = serve("process_id:app", *flags, env={"PYTHONPATH": str(tmp_path)})
+    assert server.client.get("/").status_code == 200
+    server.expect_error("")
+    reason = "cannot start a worker: Resource temporarily unavailable; the next attempt is in"
+    assert (f"{reason} 0.5 s" in server.output, f"{reason} 1.0 s" in server.output) == (True, True)
+    # One for each worker, besides those of the test.
+    files = os.scandir(f"/proc/{server.process.pid}/fd")
+    pipes = [os.readlink(file) for file in files if int(file.name) > 2]
+    assert sum(file.startswith("pipe:") for file in pipes) == 2
+
+
+LEAVES_WORK = """
+import atexit
+import logging.handlers
+import os
+import threading
+import time
+
+from journal import tell
+from raw_http import body, start
+
+KEY = os.environ["CALLGATE_TEST_KEY"]
+
+class Handler(logging.handlers.MemoryHandler):
+    def flush(self):
+        for record in self.buffer:
+            tell(KEY, record.getMessage())
+        self.buffer = []
+
+handler = Handler(100)
+logging.getLogger("kept").addHandler(handler)
+logging.getLogger("kept").warning("a record")
+atexit.register(tell, KEY, "atexit")
+
+def work():
+    threading.main_thread().join()
+    tell(KEY, "a thread")
+
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    threading.Thread(target=work).start()
+    await send(start())
+    await send(body(b"hello"))
+"""
+
+
+@pytest.mark.skipif(SERVER != "callgate", reason="the signal ends uvicorn")
+@pytest.mark.parametrize("flags", [[], ["--workers", "2"]], ids=str)
+def test_a_process_ends_as_an_interpreter_does(serve, tmp_path, journal, key, flags):
+    (tmp_path / "leaves_work.py").write_text(LEAVES_WORK)
+    env = {"PYTHONPATH": str(APPS), "CALLGATE_TEST_KEY": key}
+    server = serve("leaves_work:app", *flags, cwd=tmp_path, env=env)
+    assert server.client.get("/").text == "hello"
+    server.stop()
+    told = [journal.next(key) for _ in range(5 if flags else 3)]
+    assert sorted(set(told)) == ["a record", "a thread", "atexit"]
+    # The thread is waited for before the rest.
+    assert told.index("a thread") < len(told) - 2
+
+
 @pytest.mark.skipif(SERVER != "callgate", reason="uvicorn starts workers again and again")
 def test_workers_that_cannot_start_say_so_once(servers):
     server = servers.start("broken_module:app", "--workers", "8")

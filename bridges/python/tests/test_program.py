@@ -326,6 +326,22 @@ def test_run_on_a_thread_leaves_signals_to_the_program():
     assert "ValueError: a server of several processes needs the main thread" in output
 
 
+def test_a_variable_of_a_file_cannot_ask_for_workers_of_an_object(tmp_path):
+    file = tmp_path / "settings.env"
+    file.write_text("WEB_CONCURRENCY=2\n")
+    process = program(
+        """
+        import sys, callgate
+        from raw_http import app
+        callgate.run(app, port=0, env_file=sys.argv[1])
+        """,
+        file,
+    )
+    status, output = ended(process)
+    assert status == 3, output
+    assert output.startswith("error: `workers` and `reload` need the name of the application")
+
+
 @pytest.mark.parametrize(
     ("setting", "text"),
     [

@@ -157,6 +157,5 @@ def end_interpreter():
 
     threading._shutdown()
     atexit._run_exitfuncs()
-    logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()

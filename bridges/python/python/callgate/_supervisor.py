@@ -297,8 +297,6 @@ class Supervisor:
             log.error(
                 "the worker %s has not started (%s): the next change is waited for", child.pid, why
             )
-            self.children += [old for old in self.leaving if not old.is_ending][: self.wanted]
-            self.leaving = [old for old in self.leaving if old not in self.children]
             self.not_before = float("inf")
             return
         if not child.is_ready or time.monotonic() - child.started < LONGEST_PAUSE:
