@@ -202,6 +202,10 @@ impl Future for Calling {
         if call.is_queued() && call.goes_before_its_connection() {
             Python::attach(|py| call.resume(py));
         }
+        // Otherwise the connection would have the call go on in a task of its own.
+        if call.may_be_done() {
+            Python::attach(|py| call.end_if_done(py));
+        }
         let end = ready!(call.poll_end(cx));
         self.stage = Stage::Over;
         Poll::Ready(end)

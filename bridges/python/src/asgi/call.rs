@@ -1,6 +1,7 @@
 //! One call of the application: its task, from its first step to its end.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake as _, Waker};
@@ -48,6 +49,9 @@ pub(super) struct State {
     task: Option<Py<PyAny>>,
     pub(super) receives: VecDeque<Py<Waiter>>,
     pub(super) sends: VecDeque<Py<Waiter>>,
+    /// Whether the task has ended, as far as it is recorded here.
+    has_ended: bool,
+    /// The end, until the server takes it.
     end: Option<Result<(), AppError>>,
     end_waker: Option<Waker>,
     pub(super) has_received: bool,
@@ -104,6 +108,7 @@ impl Call {
                 task: None,
                 receives: VecDeque::new(),
                 sends: VecDeque::new(),
+                has_ended: false,
                 end: None,
                 end_waker: None,
                 has_received: false,
@@ -165,8 +170,35 @@ impl Call {
         Ok(())
     }
 
-    /// Records the end of the task.
+    /// Returns whether the task may be done, of which the event loop tells later: behind the turns that are due already.
+    pub(super) fn may_be_done(&self) -> bool {
+        let state = self.lock();
+        !state.has_ended && state.progress.is_complete()
+    }
+
+    /// Records the end of the task, if it is done.
+    pub(super) fn end_if_done(self: &Arc<Self>, py: Python<'_>) {
+        let task = {
+            let mut state = self.lock();
+            // The server asks for the end next.
+            state.end_waker = None;
+            state.task.as_ref().map(|task| task.clone_ref(py))
+        };
+        let Some(task) = task.map(|task| task.into_bound(py)) else {
+            return;
+        };
+        let done = task.call_method0(intern!(py, "done"));
+        // Where this fails, the event loop tells of the end.
+        if done.is_ok_and(|done| done.is_truthy().unwrap_or(false)) {
+            self.end_of_task(&task);
+        }
+    }
+
+    /// Records the end of the task, once.
     pub(super) fn end_of_task(self: &Arc<Self>, task: &Bound<'_, PyAny>) {
+        if mem::replace(&mut self.lock().has_ended, true) {
+            return;
+        }
         let py = task.py();
         let result = task.call_method0(intern!(py, "result"));
         self.end(py, result.map(drop));

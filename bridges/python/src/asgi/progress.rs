@@ -116,7 +116,8 @@ impl Progress {
         };
     }
 
-    fn is_complete(&self) -> bool {
+    /// Returns whether the response is sent to its end.
+    pub(super) fn is_complete(&self) -> bool {
         matches!(
             self.phase,
             Phase::Started {
