@@ -227,6 +227,37 @@ def test_workers_go_on_while_a_new_version_does_not_start(serve, tmp_path):
         assert time.monotonic() < deadline, server.output
 
 
+LOGGED = (
+    APP
+    + """
+import logging
+
+class Handler(logging.StreamHandler):
+    def format(self, record):
+        return f"by {text}: {{record.getMessage()}}"
+"""
+)
+
+
+@pytest.mark.skipif(SERVER != "callgate", reason="uvicorn needs longer")
+def test_sighup_loads_a_module_anew_that_the_log_has_loaded(serve, tmp_path):
+    module = tmp_path / "logged.py"
+    module.write_text(LOGGED.format(text="one"))
+    handlers = {"of_application": {"class": "logged.Handler"}}
+    root = {"level": "INFO", "handlers": list(handlers)}
+    config = tmp_path / "log.json"
+    config.write_text(json.dumps({"version": 1, "handlers": handlers, "root": root}))
+    flags = ["--workers", "2", "--log-config", str(config), "--access-log"]
+    server = serve("logged:app", *flags, cwd=tmp_path, env={"PYTHONPATH": str(APPS)})
+    assert server.client.get("/").text == "one"
+    module.write_text(LOGGED.format(text="another"))
+    server.signal(signal.SIGHUP)
+    deadline = time.monotonic() + PATIENCE
+    while server.client.get("/").text != "another":
+        assert time.monotonic() < deadline, server.output
+    server.wait_for_output("by another: 127.0.0.1")
+
+
 @pytest.mark.skipif(SERVER != "callgate", reason="uvicorn gives the new version up")
 def test_workers_that_have_not_started_are_stopped_when_they_are_replaced(
     serve, tmp_path, journal, key
@@ -251,7 +282,7 @@ def test_a_terminal_changes_no_number_of_workers():
     from callgate._supervisor import Supervisor
 
     settings = Settings(["main:app", "--workers", "2"])
-    supervisor = Supervisor(types.SimpleNamespace(settings=settings))
+    supervisor = Supervisor(types.SimpleNamespace(settings=settings), load_app=None)
     numbers = []
     # That of the kernel, and that of `kill`.
     for code in (128, 0):

@@ -10,7 +10,6 @@ import time
 from functools import partial
 
 from callgate import _systemd
-from callgate._application import load
 from callgate._process import PERIOD, end_interpreter, serve_until_signal
 from callgate._upgrade import SIGNALS, encode
 from callgate._watch import Watch
@@ -38,7 +37,7 @@ log = logging.getLogger("callgate.error")
 class Child:
     """A worker as a process, as its supervisor sees it."""
 
-    def __init__(self, process, siblings, replaces_another):
+    def __init__(self, process, load_app, siblings, replaces_another):
         self.started = time.monotonic()
         self.last_heartbeat = None
         self.has_served_enough = False
@@ -55,11 +54,11 @@ class Child:
         if self.pid == 0:
             for child in (self, *siblings):
                 os.close(child.reader)
-            os._exit(self.work(process, writer, replaces_another))
+            os._exit(self.work(process, load_app, writer, replaces_another))
         os.close(writer)
         os.set_blocking(self.reader, False)
 
-    def work(self, process, writer, replaces_another):
+    def work(self, process, load_app, writer, replaces_another):
         """Serves, in the child. Returns the exit status."""
         status = 1
         os.set_blocking(writer, False)
@@ -73,7 +72,7 @@ class Child:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             status = serve_until_signal(
                 process,
-                partial(load, process.settings),
+                load_app,
                 lambda: process.worker,
                 signals_of_child,
                 partial(send_heartbeat, writer),
@@ -159,8 +158,9 @@ class Supervisor:
     SIGTERM are passed on. SIGUSR2 replaces the supervisor with its workers. SIGTTIN adds a worker, and SIGTTOU stops one.
     """
 
-    def __init__(self, process):
+    def __init__(self, process, load_app):
         self.process = process
+        self.load_app = load_app
         self.settings = settings = process.settings
         self.wanted = settings.workers
         self.children = []
@@ -245,7 +245,8 @@ class Supervisor:
         while len(self.children) < self.wanted and time.monotonic() >= self.not_before:
             siblings = self.children + self.leaving
             try:
-                self.children.append(Child(self.process, siblings, self.has_served))
+                child = Child(self.process, self.load_app, siblings, self.has_served)
+                self.children.append(child)
             except OSError as error:
                 self.wait_longer()
                 log.error(
