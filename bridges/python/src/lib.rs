@@ -41,7 +41,7 @@ pub use self::embedded::{AsgiApp, EventLoop, Interface, LoadError, Loader};
 
 /// The native part of the package `callgate`.
 #[cfg(feature = "wheel")]
-#[pyo3::pymodule]
+#[pyo3::pymodule(gil_used = true)]
 mod _callgate {
     #[pymodule_export]
     use crate::asgi::{ClientDisconnected, Receive, Send};

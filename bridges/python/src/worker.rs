@@ -1,4 +1,4 @@
-//! A server in the event loop of this thread.
+//! A server for an application in Python, in the event loop of a thread.
 
 use std::future::{Future, pending};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -50,8 +50,9 @@ impl App for LateApp {
 
 /// A server: its sockets first, and then its run in an event loop.
 ///
-/// A process that forks binds before it forks, and each child serves with the sockets that it has inherited. It serves on the
-/// thread that starts it, and may be dropped on any, as the collector of cycles runs on any.
+/// A process that forks binds before it forks, and each child serves with the sockets that it has inherited. An application of
+/// ASGI is served on the thread that starts the server, and one of WSGI from a thread of its own. The server may be dropped on
+/// any thread, as the collector of cycles runs on any.
 #[derive(Debug)]
 #[pyclass(frozen, module = "callgate._callgate")]
 pub(crate) struct Worker {

@@ -115,6 +115,20 @@ def test_a_debugger_may_hold_a_worker_up_that_is_reloaded():
     assert limit("--reload", "--timeout-worker-healthcheck", "5") == 5.0
 
 
+@pytest.mark.skipif(SERVER != "callgate", reason="the package is that of callgate")
+def test_flags_without_a_value_have_opposites():
+    from callgate._callgate import Settings
+
+    def is_factory(*flags):
+        return Settings(["main:app", *flags]).factory
+
+    assert is_factory("--no-factory", "--factory")
+    assert is_factory("--factory=true")
+    assert not is_factory("--factory", "--no-factory")
+    assert not is_factory("--factory=false")
+    assert not is_factory("--no-http-shutdown")
+
+
 @pytest.mark.skipif(SERVER != "callgate", reason="one variable is that of callgate")
 @pytest.mark.parametrize(
     ("of_platforms", "own", "scheme"),
@@ -141,8 +155,26 @@ def test_sighup_does_not_end_a_server_without_workers(serve):
     server = serve("process_id:app")
     before = ask(server)
     server.signal(signal.SIGHUP)
-    server.wait_for_output("SIGHUP loads certificates anew")
+    server.wait_for_output("SIGHUP loads certificates and opens the access log anew")
     assert ask(server) == before
+
+
+@pytest.mark.skipif(SERVER != "callgate", reason="uvicorn writes no file")
+@pytest.mark.parametrize("flags", [[], ["--workers", "2"]], ids=str)
+def test_sighup_opens_the_access_log_anew(serve, tmp_path, flags):
+    log = tmp_path / "access.log"
+    server = serve("raw_http:app", "--access-log", "--access-log-file", str(log), *flags)
+
+    def ask_until_logged(target):
+        deadline = time.monotonic() + PATIENCE
+        while target not in (log.read_text() if log.exists() else ""):
+            assert time.monotonic() < deadline, server.output
+            assert httpx.get(server.url + target, trust_env=False).text == "hello"
+
+    ask_until_logged("/hello?before")
+    log.rename(tmp_path / "access.log.1")
+    server.signal(signal.SIGHUP)
+    ask_until_logged("/hello?after")
 
 
 def test_an_application_keeps_its_own_handlers_of_signals(serve, journal, key):

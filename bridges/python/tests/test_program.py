@@ -326,6 +326,23 @@ def test_run_on_a_thread_leaves_signals_to_the_program():
     assert "ValueError: a server of several processes needs the main thread" in output
 
 
+def test_a_limit_of_requests_ends_the_server_of_an_object():
+    port = free_port()
+    process = program(
+        """
+        import sys, callgate
+        from raw_http import app
+        callgate.run(app, port=int(sys.argv[1]), limit_max_requests=2)
+        print("the end")
+        """,
+        port,
+    )
+    assert [ask(port).text for _ in range(2)] == ["hello"] * 2
+    status, output = ended(process)
+    assert status == 0, output
+    assert output.endswith("the end\n")
+
+
 def test_a_variable_of_a_file_cannot_ask_for_workers_of_an_object(tmp_path):
     file = tmp_path / "settings.env"
     file.write_text("WEB_CONCURRENCY=2\n")

@@ -37,7 +37,8 @@ def serve_here(process, load_app):
 
         def reload():
             log.info(
-                "SIGHUP loads certificates anew in a process without workers, and nothing else"
+                "SIGHUP loads certificates and opens the access log anew in a process without workers, "
+                "and does nothing else"
             )
             worker.reload()
 

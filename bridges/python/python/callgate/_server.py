@@ -177,6 +177,8 @@ def run(app, **settings):
     The application is an object, or its name as `module:attribute`, which `workers` and `reload` need. Ends the program by
     `SystemExit` when the server cannot start.
 
+    An object is served in this process, so `limit_max_requests` and `limit_max_age` end the server.
+
     On another thread than the main one, signals are left to the program, and the server ends with the process. `Server` can be
     shut down there.
     """

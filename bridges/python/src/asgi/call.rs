@@ -23,7 +23,7 @@ create_exception!(
     callgate,
     ClientDisconnected,
     PyOSError,
-    "What `send` raises when the client is gone."
+    "What `send` raises when the client is gone, and what reads and writes of WSGI raise."
 );
 
 /// A call of the application.

@@ -15,10 +15,12 @@ use clap::{Arg, ArgAction, Command, CommandFactory as _, Parser};
 #[derive(Debug, Parser)]
 #[command(name = "callgate", version)]
 #[command(mut_args(switch))]
-#[command(mut_arg("config", |arg| arg.help("Read settings of the server from this file, as TOML with the keys of SETTINGS.md")))]
+#[command(mut_arg("config", |arg| arg.help("Read settings of the server from this file, as TOML with the keys of SETTINGS.md").help_heading(None)))]
 #[command(mut_arg("threads", |arg| arg.hide(true)))]
 #[command(mut_arg("log_format", |arg| arg.hide(true)))]
 #[command(mut_arg("log_time", |arg| arg.hide(true)))]
+#[command(mut_arg("log_level", |arg| arg.long_help(None)))]
+#[command(mut_arg("log_file", |arg| arg.long_help("The file to which the server's log is appended; standard error without one\n\nThe file is opened again when it was moved.")))]
 #[command(mut_arg("reload", |arg| arg.help("Replace the workers when a file of the application changes, for development").long_help(None)))]
 #[command(mut_arg("reload_dir", |arg| arg.help("With `--reload`, the folder to watch in place of that of the application; may be given repeatedly").long_help(None)))]
 #[command(mut_arg("limit_max_requests", |arg| arg.help("Replace a worker after this many requests; `none` or 0 for never").long_help(None)))]
@@ -43,7 +45,7 @@ fn switch(arg: Arg) -> Arg {
         return arg;
     }
     arg.action(ArgAction::Set)
-        .value_name("BOOLEAN")
+        .value_name("BOOL")
         .num_args(0..=1)
         .require_equals(true)
         .default_missing_value("true")
@@ -121,8 +123,15 @@ impl Checks {
 #[command(next_help_heading = "Python")]
 pub(super) struct PythonFlags {
     /// Call the attribute, without arguments, to get the application
-    #[arg(long, env = "CALLGATE_FACTORY", default_value = "false")]
-    pub(super) factory: bool,
+    #[arg(
+        long,
+        env = "CALLGATE_FACTORY",
+        default_value = "false",
+        overrides_with = "no_factory"
+    )]
+    factory: bool,
+    #[arg(long, hide = true, overrides_with = "factory")]
+    no_factory: bool,
     /// Look for the module in this folder first
     #[arg(
         long,
@@ -149,8 +158,15 @@ pub(super) struct PythonFlags {
     #[arg(long, value_name = "MODE", default_value = "tuned", value_parser = ["tuned", "python"], env = "CALLGATE_GC")]
     pub(super) gc: String,
     /// Tell an application that streams by the event `http.shutdown`, which ASGI does not have, that the server shuts down
-    #[arg(long, env = "CALLGATE_HTTP_SHUTDOWN", default_value = "false")]
-    pub(super) http_shutdown: bool,
+    #[arg(
+        long,
+        env = "CALLGATE_HTTP_SHUTDOWN",
+        default_value = "false",
+        overrides_with = "no_http_shutdown"
+    )]
+    http_shutdown: bool,
+    #[arg(long, hide = true, overrides_with = "http_shutdown")]
+    no_http_shutdown: bool,
     /// The number of processes that serve; `WEB_CONCURRENCY` counts too
     #[arg(
         long,
@@ -193,10 +209,28 @@ pub(super) struct PythonFlags {
     pub(super) env_file: Option<PathBuf>,
     /// Show the levels of the log in colours, or do not (`--no-use-colors`); without either, on a terminal unless `NO_COLOR` is set
     #[arg(long, env = "CALLGATE_USE_COLORS", overrides_with = "no_use_colors")]
-    pub(super) use_colors: Option<bool>,
+    use_colors: Option<bool>,
     #[arg(long, hide = true, overrides_with = "use_colors")]
-    pub(super) no_use_colors: bool,
+    no_use_colors: bool,
     /// The configuration of `logging`: a file as JSON or YAML, or in the form of `logging.config.fileConfig`
     #[arg(long, value_name = "FILE", env = "CALLGATE_LOG_CONFIG")]
     pub(super) log_config: Option<PathBuf>,
+}
+
+impl PythonFlags {
+    pub(super) fn is_factory(&self) -> bool {
+        self.factory && !self.no_factory
+    }
+
+    pub(super) fn has_http_shutdown(&self) -> bool {
+        self.http_shutdown && !self.no_http_shutdown
+    }
+
+    /// Returns whether the log has colours; `None` if no flag decides.
+    pub(super) fn has_colours(&self) -> Option<bool> {
+        match self.no_use_colors {
+            true => Some(false),
+            false => self.use_colors,
+        }
+    }
 }

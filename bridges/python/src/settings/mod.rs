@@ -46,7 +46,7 @@ impl Settings {
     pub(crate) fn offer(&self) -> Offer {
         Offer {
             needs_lifespan: self.config.process.lifespan == LifespanMode::On,
-            has_http_shutdown: self.python.http_shutdown,
+            has_http_shutdown: self.python.has_http_shutdown(),
             shows_exceptions: true,
         }
     }
@@ -132,14 +132,13 @@ impl Settings {
 
     #[getter]
     fn factory(&self) -> bool {
-        self.python.factory
+        self.python.is_factory()
     }
 
     /// Returns whether the log has colours. Unless a flag decides, it has on a terminal.
     fn has_colours(&self, is_terminal: bool) -> bool {
-        let is_asked_for = self.python.use_colors;
-        !self.python.no_use_colors
-            && is_asked_for.unwrap_or_else(|| is_terminal && callgate_cli::permits_colour())
+        let decided = self.python.has_colours();
+        decided.unwrap_or_else(|| is_terminal && callgate_cli::permits_colour())
     }
 
     #[getter]
