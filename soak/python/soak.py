@@ -258,7 +258,7 @@ def send(load, requests, seconds):
             show(*samples[-1])
     samples.append((load.sent, time.monotonic() - begun, settled(load.server)))
     show(*samples[-1])
-    print(f"{load.disconnects} clients among them have disconnected; the seed is {load.seed}.")
+    print(f"{load.disconnects} connections among them were cut at once; the seed is {load.seed}.")
     return samples
 
 

@@ -60,7 +60,7 @@ impl Broken {
     }
 
     /// Takes note that content is left out whose status permits none.
-    pub(crate) fn leave_content_out(&mut self) {
+    pub(crate) fn note_forbidden_content(&mut self) {
         let what = "the content of a response is left out whose status permits none";
         self.note(rule::NO_CONTENT_STATUS, what);
     }
@@ -81,7 +81,7 @@ impl Broken {
                 start.headers.remove(CONTENT_LENGTH);
             }
             StatusCode::RESET_CONTENT if first != HeaderValue::from_static("0") => {
-                self.leave_content_out();
+                self.note_forbidden_content();
                 start.headers.remove(CONTENT_LENGTH);
             }
             _ if is_repeated => {

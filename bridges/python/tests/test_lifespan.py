@@ -4,6 +4,7 @@ import signal
 
 import pytest
 
+from conftest import SERVER
 from wire import Connection, get
 
 pytestmark = pytest.mark.every_loop
@@ -250,8 +251,13 @@ def test_a_stream_ends_when_the_server_shuts_down(serve, journal, key, env):
     server.wait_until_ended()
 
 
-def test_without_the_flag_a_stream_has_no_event_that_asgi_does_not_have(serve, journal, key, env):
-    server = serve("raw_shutdown:app", "--timeout-graceful-shutdown", "1", env=env)
+@pytest.mark.parametrize("flags", [[], ["--http-shutdown", "--no-http-shutdown"]], ids=str)
+def test_without_the_flag_a_stream_has_no_event_that_asgi_does_not_have(
+    serve, journal, key, env, flags
+):
+    if flags and SERVER != "callgate":
+        pytest.skip("the flag is that of callgate")
+    server = serve("raw_shutdown:app", "--timeout-graceful-shutdown", "1", *flags, env=env)
     server.expect_error("timeout graceful shutdown", only="uvicorn")
     with Connection(server) as connection:
         connection.send(get("/ends_its_stream"))

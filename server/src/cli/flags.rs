@@ -74,7 +74,7 @@ impl clap::Args for Flags {
 
 const AFTER_HELP: &str = "\
 A flag overrides its environment variable, and a variable the settings file. A variable that is empty is
-not set. Each flag without a value has an opposite: --no-access-log for --access-log, or
+not set. Each setting without a value has an opposite: --no-access-log for --access-log, or
 CALLGATE_ACCESS_LOG=false.";
 
 /// Returns the flag of a setting; for a switch, its opposite too.

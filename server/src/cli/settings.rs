@@ -177,7 +177,7 @@ fn reference() -> String {
          A value comes from the settings file (`--config callgate.toml`), from an environment variable or \
          from a flag; a variable overrides the file, and a flag overrides both. `callgate config` prints the \
          values in force and where each comes from, and `callgate config --default` a file with all settings \
-         to begin with. Each flag without a value has an opposite: `--no-access-log` for `--access-log`. \
+         to begin with. Each setting without a value has an opposite: `--no-access-log` for `--access-log`. \
          Sizes are in bytes, or have one of the units KiB, MiB and GiB.\n",
     );
     for group in GROUPS.iter() {

@@ -1,6 +1,5 @@
 """What the command `callgate` and `callgate.run` do."""
 
-import os
 import sys
 from functools import partial
 
@@ -13,6 +12,7 @@ from callgate._application import (
 )
 from callgate._callgate import ServeError, Settings
 from callgate._logging import configure_logging
+from callgate._modules import Modules
 from callgate._process import serve_here
 from callgate._server import refuse_processes
 from callgate._supervisor import Supervisor
@@ -34,15 +34,14 @@ def serve_in_processes(arguments, app=None, log_config=None):
             look_in_app_dir(settings)
         imported_before = set(sys.modules)
         configure_logging(settings, log_config)
-        of_log = modules_in(settings.app_dir, sys.modules.keys() - imported_before)
+        of_log = Modules(settings.app_dir, sys.modules.keys() - imported_before)
     except (Unloadable, ValueError) as error:
         return process.fail(error)
     load_app = partial(load, settings) if app is None else partial(of_interface, app, settings)
     try:
         if settings.is_supervised:
-            if of_log:
-                load_app = partial(load_anew, settings, log_config, of_log)
             process.bind()
+            load_app = partial(load_in_worker, settings, log_config, of_log)
             return Supervisor(process, load_app).run()
         return serve_here(process, load_app)
     except ServeError as error:
@@ -51,23 +50,11 @@ def serve_in_processes(arguments, app=None, log_config=None):
         process.close()
 
 
-def modules_in(folder, names):
-    """Returns those modules that are in a folder, besides packages that are installed in it."""
-    folder = os.path.join(os.path.abspath(folder), "")
-    files = [(name, getattr(sys.modules[name], "__file__", None) or "") for name in names]
-    return [
-        name
-        for name, file in files
-        if os.path.abspath(file).startswith(folder) and "site-packages" not in file
-    ]
-
-
-def load_anew(settings, log_config, modules):
-    """Returns the application, in a worker. These modules of it were imported before the workers were started, for the log."""
-    for name in modules:
-        sys.modules.pop(name, None)
-    try:
-        configure_logging(settings, log_config)
-    except ValueError as error:
-        raise Unloadable(error) from error
+def load_in_worker(settings, log_config, modules):
+    """Returns the application, also after a change of modules that the supervisor has imported."""
+    if modules.forget_if_changed():
+        try:
+            configure_logging(settings, log_config)
+        except ValueError as error:
+            raise Unloadable(error) from error
     return load(settings)

@@ -74,7 +74,7 @@ def serve_until_signal(
             with interruptible(settings):
                 app = load_again(load_app)
         worker = bind()
-        is_successor = replaces_another or process.has_predecessor
+        is_successor = replaces_another or process.predecessor is not None
         with handlers(signals_of(worker)):
             await serve(worker, app, ready, on_limit, is_successor)
 

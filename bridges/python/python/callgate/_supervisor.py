@@ -107,7 +107,7 @@ class Child:
         return self.last_heartbeat is not None
 
     def stop(self):
-        """Has the worker end in peace. It is not replaced."""
+        """Has the worker end in peace. Its end is no failure."""
         self.is_ending = True
         self.signal(signal.SIGTERM)
 

@@ -186,7 +186,6 @@ class Process:
         self.settings = settings
         self.command = Command()
         self.predecessor = Predecessor.find()
-        self.has_predecessor = self.predecessor is not None
         self.successor = None
         self.worker = None
         self.is_ready = False
@@ -198,7 +197,7 @@ class Process:
         self.watchdog = _systemd.Watchdog()
         if is_main_thread():
             signal.signal(signal.SIGUSR2, self.ask_for_upgrade)
-            if self.has_predecessor:
+            if self.predecessor is not None:
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
     def bind(self):

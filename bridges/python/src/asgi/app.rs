@@ -202,7 +202,7 @@ impl Future for Calling {
         if call.is_queued() && call.goes_before_its_connection() {
             Python::attach(|py| call.resume(py));
         }
-        // Otherwise the connection would have the call go on in a task of its own.
+        // A connection whose response is complete moves a call that has not ended to a task of its own.
         if call.may_be_done() {
             Python::attach(|py| call.end_if_done(py));
         }

@@ -170,7 +170,8 @@ impl Call {
         Ok(())
     }
 
-    /// Returns whether the task may be done, of which the event loop tells later: behind the turns that are due already.
+    /// Returns whether the response is complete, so that the task may be done. The event loop tells of its end after the turns
+    /// that are due already.
     pub(super) fn may_be_done(&self) -> bool {
         let state = self.lock();
         !state.has_ended && state.progress.is_complete()

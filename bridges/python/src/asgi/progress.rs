@@ -116,7 +116,7 @@ impl Progress {
         };
     }
 
-    /// Returns whether the response is sent to its end.
+    /// Returns whether the response of HTTP is sent to its end. That of a denied WebSocket never counts as such.
     pub(super) fn is_complete(&self) -> bool {
         matches!(
             self.phase,
@@ -199,7 +199,7 @@ fn leave_content_out(event: &mut SendEvent, broken: &mut Broken) {
         SendEvent::HttpResponsePathSend(_) => *event = HttpResponseBody::end().into(),
         _ => return,
     }
-    broken.leave_content_out();
+    broken.note_forbidden_content();
 }
 
 /// Leaves the trailer fields out that are not permitted as such, and those that are not among the named ones.

@@ -81,7 +81,7 @@ impl Response {
     fn warn_of_content(&self, status: StatusCode) {
         if forbids_content(status) {
             let mut broken = Broken::default();
-            broken.leave_content_out();
+            broken.note_forbidden_content();
             self.exchange.tolerance().warn(broken);
         }
     }
