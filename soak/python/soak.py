@@ -240,12 +240,13 @@ def settled(server):
 
 
 def run(server, requests, seconds, seed):
-    """Sends the requests, and returns a line for each sample: the requests so far, the time, and what is held."""
+    """Loads the server, as `send` does, with a WebSocket that stays."""
     with websocket(server) as stays:
         return send(Load(server, stays, seed), requests, seconds)
 
 
 def send(load, requests, seconds):
+    """Sends the requests, and returns a line for each sample: the requests so far, the time, and what is held."""
     begun, samples = time.monotonic(), []
     while load.sent < requests:
         load.round()

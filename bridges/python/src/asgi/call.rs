@@ -49,7 +49,7 @@ pub(super) struct State {
     task: Option<Py<PyAny>>,
     pub(super) receives: VecDeque<Py<Waiter>>,
     pub(super) sends: VecDeque<Py<Waiter>>,
-    /// Whether the task has ended, as far as it is recorded here.
+    /// Whether the end of the task has been recorded.
     has_ended: bool,
     /// The end, until the server takes it.
     end: Option<Result<(), AppError>>,
