@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -16,7 +16,8 @@ use crate::shutdown::ServerHandle;
 /// server's runtime.
 #[derive(Debug)]
 pub(crate) struct SignalThread {
-    _stop: oneshot::Sender<Infallible>,
+    stop: oneshot::Sender<Infallible>,
+    thread: JoinHandle<()>,
 }
 
 /// How the process is ended when it still runs some time after the second signal, because the
@@ -39,7 +40,7 @@ impl SignalThread {
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = oneshot::channel();
         let thread = thread::Builder::new().name("callgate-signals".into());
-        thread.spawn(move || {
+        let thread = thread.spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build();
@@ -59,15 +60,24 @@ impl SignalThread {
             if let Some((runtime, mut signals, companion)) = listening {
                 runtime.block_on(async {
                     tokio::select! {
-                        _ = stopped => {}
+                        // The companion learns that the server stops before it is dropped.
+                        biased;
                         never = forward(&mut signals, &handle, forced_exit) => match never {},
                         never = companion => match never {},
+                        _ = stopped => {}
                     }
                 });
             }
         })?;
         is_ready.await.map_err(io::Error::other)??;
-        Ok(Self { _stop: stop })
+        Ok(Self { stop, thread })
+    }
+
+    /// Stops the thread, and waits for its end. The companion of a server that stops has been polled then.
+    pub(crate) fn end(self) {
+        drop(self.stop);
+        // A panic of the thread has been reported.
+        let _ = self.thread.join();
     }
 }
 
@@ -132,6 +142,38 @@ impl Signals {
     async fn stop(&mut self, _: &ServerHandle) {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending().await
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_companion_learns_of_a_shutdown_before_the_thread_has_ended() {
+        // Only some orders of the two threads would lose it.
+        for _ in 0..100 {
+            let handle = ServerHandle::new();
+            let has_learned = Arc::new(AtomicBool::new(false));
+            let (stopping, learned) = (handle.clone(), has_learned.clone());
+            let companion = || {
+                Ok(async move {
+                    stopping.stopping().await;
+                    learned.store(true, Ordering::SeqCst);
+                    pending().await
+                })
+            };
+            let thread = SignalThread::start(handle.clone(), None, companion)
+                .await
+                .unwrap();
+            handle.begin_shutdown();
+            thread.end();
+            assert!(has_learned.load(Ordering::SeqCst));
         }
     }
 }

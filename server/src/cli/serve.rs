@@ -113,6 +113,9 @@ fn serve_as(
             }
         }
     });
+    if let Some(signals) = signals {
+        signals.end();
+    }
     if !succession.is_handed_over()
         && let Some(file) = pid_file
     {
@@ -149,6 +152,9 @@ pub(super) fn serve(
         signals = Some(thread.map_err(ServeError::Signals)?);
         server.run().await
     });
+    if let Some(signals) = signals {
+        signals.end();
+    }
     if let Some(file) = pid_file {
         file.remove();
     }
