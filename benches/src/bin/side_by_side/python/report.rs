@@ -13,7 +13,7 @@ use crate::server::Place;
 const METHOD: &str = "\
 Every server runs the same applications, which are in [`src/peers/python`](src/peers/python), with the settings that its users get: the
 loop uvloop, no access log, the collector of cycles as the server ships it. [The commands](#the-commands) have the flags. A server has one
-worker, but for `brands`. The client loads it over loopback and checks each answer, status and content. The servers of a work are measured
+worker, or the number that is in the name of the work. The client loads it over loopback and checks each answer, status and content. The servers of a work are measured
 in turns, round after round, each time as new processes, which have come to rest before the load begins.
 
 A ratio is Callgate's result to that of the peer in the same round. A figure is the median of all rounds, with the least and the greatest in
@@ -40,7 +40,7 @@ pub(super) fn write(
     text.push('\n');
     let pinned = match place.core {
         Some(_) => {
-            "Servers with one worker and the client are bound to a core each; those of `brands` are not bound."
+            "Servers with one worker and the client are bound to a core each; where a server has more, nothing is bound."
         }
         None => "Nothing is bound to cores, as `taskset` or a second core is missing.",
     };

@@ -6,7 +6,7 @@ use super::server::Server;
 pub(super) use crate::work::HELLO;
 
 /// One kind of work.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Work {
     /// The name for `--only`.
     pub(super) name: &'static str,
@@ -135,67 +135,117 @@ const FLASK: Work = Work {
     ..RAW
 };
 
+const HELLO_WORK: Work = Work {
+    name: WITH_MEMORY,
+    title: "hello",
+    goals: HELLO_GOALS,
+    ..RAW
+};
+
+const ECHO: Work = Work {
+    name: "echo-1k",
+    title: "1 KB echoed",
+    traffic: Traffic::Requests {
+        path: "/echo",
+        content: KB,
+        answer: Answer::Filler(KB),
+        connections: CONNECTIONS,
+    },
+    goals: ECHO_GOALS,
+    ..RAW
+};
+
+const WEBSOCKET: Work = Work {
+    name: "websocket",
+    title: "WebSocket echo of 64 B",
+    traffic: MESSAGES,
+    goals: ECHO_GOALS,
+    ..RAW
+};
+
+const FASTAPI_WEBSOCKET: Work = Work {
+    name: "fastapi-websocket",
+    title: "FastAPI, WebSocket echo of 64 B",
+    traffic: MESSAGES,
+    goals: ECHO_GOALS,
+    ..FASTAPI
+};
+
+const FASTAPI_JSON: Work = Work {
+    name: "fastapi-json",
+    title: "FastAPI, JSON",
+    traffic: get("/json", MESSAGE),
+    ..FASTAPI
+};
+
+const FASTAPI_SLEEP: Work = Work {
+    name: "fastapi-sleep",
+    title: "FastAPI, `sleep(0)`",
+    traffic: get("/sleep", MESSAGE),
+    ..FASTAPI
+};
+
+const FASTAPI_DEF: Work = Work {
+    name: "fastapi-def",
+    title: "FastAPI, `def` in the thread pool",
+    traffic: get("/def", MESSAGE),
+    ..FASTAPI
+};
+
+const ASK: Work = Work {
+    name: "ask",
+    title: "a handler that asks over a socket",
+    traffic: get("/ask", HELLO),
+    ..RAW
+};
+
+/// The same work on all cores.
+const fn with_two_workers(name: &'static str, title: &'static str, work: Work) -> Work {
+    Work {
+        name,
+        title,
+        workers: 2,
+        ..work
+    }
+}
+
 /// The name of the work whose memory is reported, too.
 pub(super) const WITH_MEMORY: &str = "hello";
 
 /// All works, in the order of the report.
-pub(super) static WORKS: [Work; 17] = [
-    Work {
-        name: WITH_MEMORY,
-        title: "hello",
-        goals: HELLO_GOALS,
-        ..RAW
-    },
-    Work {
-        name: "echo-1k",
-        title: "1 KB echoed",
-        traffic: Traffic::Requests {
-            path: "/echo",
-            content: KB,
-            answer: Answer::Filler(KB),
-            connections: CONNECTIONS,
-        },
-        goals: ECHO_GOALS,
-        ..RAW
-    },
-    Work {
-        name: "websocket",
-        title: "WebSocket echo of 64 B",
-        traffic: MESSAGES,
-        goals: ECHO_GOALS,
-        ..RAW
-    },
-    Work {
-        name: "fastapi-websocket",
-        title: "FastAPI, WebSocket echo of 64 B",
-        traffic: MESSAGES,
-        goals: ECHO_GOALS,
-        ..FASTAPI
-    },
-    Work {
-        name: "fastapi-json",
-        title: "FastAPI, JSON",
-        traffic: get("/json", MESSAGE),
-        ..FASTAPI
-    },
-    Work {
-        name: "fastapi-sleep",
-        title: "FastAPI, `sleep(0)`",
-        traffic: get("/sleep", MESSAGE),
-        ..FASTAPI
-    },
-    Work {
-        name: "fastapi-def",
-        title: "FastAPI, `def` in the thread pool",
-        traffic: get("/def", MESSAGE),
-        ..FASTAPI
-    },
-    Work {
-        name: "ask",
-        title: "a handler that asks over a socket",
-        traffic: get("/ask", HELLO),
-        ..RAW
-    },
+pub(super) static WORKS: [Work; 25] = [
+    HELLO_WORK,
+    ECHO,
+    WEBSOCKET,
+    FASTAPI_WEBSOCKET,
+    FASTAPI_JSON,
+    FASTAPI_SLEEP,
+    FASTAPI_DEF,
+    ASK,
+    with_two_workers("hello-2", "hello, 2 workers", HELLO_WORK),
+    with_two_workers("echo-1k-2", "1 KB echoed, 2 workers", ECHO),
+    with_two_workers(
+        "websocket-2",
+        "WebSocket echo of 64 B, 2 workers",
+        WEBSOCKET,
+    ),
+    with_two_workers(
+        "fastapi-websocket-2",
+        "FastAPI, WebSocket echo of 64 B, 2 workers",
+        FASTAPI_WEBSOCKET,
+    ),
+    with_two_workers("fastapi-json-2", "FastAPI, JSON, 2 workers", FASTAPI_JSON),
+    with_two_workers(
+        "fastapi-sleep-2",
+        "FastAPI, `sleep(0)`, 2 workers",
+        FASTAPI_SLEEP,
+    ),
+    with_two_workers(
+        "fastapi-def-2",
+        "FastAPI, `def` in the thread pool, 2 workers",
+        FASTAPI_DEF,
+    ),
+    with_two_workers("ask-2", "a handler that asks over a socket, 2 workers", ASK),
     Work {
         name: "brands",
         title: "brands: FastAPI, asyncpg, 8 workers",
