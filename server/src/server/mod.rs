@@ -311,10 +311,12 @@ impl Server {
     ///   Dropping the runtime would wait for that thread; `Runtime::shutdown_background` does not.
     pub async fn serve(self) -> Result<(), ServeError> {
         let server = self.bound()?;
-        let _signals = SignalThread::start(server.handle(), None, || Ok(pending()))
+        let signals = SignalThread::start(server.handle(), None, || Ok(pending()))
             .await
             .map_err(ServeError::Signals)?;
-        server.run().await
+        let result = server.run().await;
+        signals.end();
+        result
     }
 
     /// Serves until `stop` completes, or until a handle asks for the shutdown. The server does not
