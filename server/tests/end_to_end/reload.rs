@@ -103,21 +103,27 @@ async fn a_change_in_a_folder_starts_the_server_again() {
 }
 
 #[tokio::test]
-async fn a_program_that_has_not_started_is_killed_at_the_end() {
+async fn a_program_that_has_not_started_is_asked_to_stop_at_the_end() {
     if is_server() {
         serve(tells_process);
     }
     let program = Replaceable::new();
     let mut process = program.start(
-        "reload::a_program_that_has_not_started_is_killed_at_the_end",
+        "reload::a_program_that_has_not_started_is_asked_to_stop_at_the_end",
         &[("CALLGATE_RELOAD", "true")],
     );
     process.line_with("running on").await;
-    program.replace("");
+    program.replace_by(
+        "trap 'echo asked to stop >&2; exit' TERM
+echo waiting >&2
+for _ in $(seq 600); do sleep 0.1; done",
+    );
     process.line_with("waiting").await;
     process.signal(Signal::INT);
     // The log ends when all processes have ended.
-    assert_eq!(process.ended().await.0, Some(0));
+    let (status, log) = process.ended().await;
+    assert_eq!(status, Some(0));
+    assert!(log.contains("asked to stop"), "{log}");
 }
 
 async fn goes_on(scope: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {

@@ -69,9 +69,13 @@ impl Replaceable {
 
     /// Replaces the program by one that says `waiting` and then does nothing.
     pub(crate) fn replace(&self, redirection: &str) {
+        self.replace_by(&format!("echo waiting >&2\nexec sleep 60 {redirection}\n"));
+    }
+
+    /// Replaces the program by a script of the shell.
+    pub(crate) fn replace_by(&self, text: &str) {
         let script = self.0.path().join("script");
-        let text = format!("#!/bin/sh\necho waiting >&2\nexec sleep 60 {redirection}\n");
-        fs::write(&script, text).unwrap();
+        fs::write(&script, format!("#!/bin/sh\n{text}")).unwrap();
         fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
         fs::rename(&script, self.path()).unwrap();
     }

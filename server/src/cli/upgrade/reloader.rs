@@ -70,13 +70,17 @@ impl Reloader {
             let event = match self.start() {
                 Ok(mut successor) => tokio::select! {
                     biased;
-                    event = events.next() => {
-                        successor.kill().await;
-                        event
-                    }
                     result = successor.ready() => {
                         self.replace(successor, result);
                         self.next(events).await
+                    }
+                    event = events.next() => {
+                        match event {
+                            // It may serve already, before it has said so. It is asked to stop, as the others are.
+                            Event::Stop => self.retire(successor),
+                            Event::Change => drop(successor.kill().await),
+                        }
+                        event
                     }
                 },
                 Err(error) => {
@@ -114,7 +118,7 @@ impl Reloader {
         }
     }
 
-    /// Has the child that serves drain, and `next` serve.
+    /// Has the child that serves drain, and keeps `next` in its place.
     fn retire(&mut self, next: Successor) {
         self.ending
             .retain_mut(|child| matches!(child.try_wait(), Ok(None)));
