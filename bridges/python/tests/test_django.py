@@ -6,6 +6,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from conftest import APPS
 from wire import Connection, WebSocket, get
 
+pytestmark = pytest.mark.every_loop
+
 
 @pytest.fixture(scope="module")
 def server(serve_for_module):

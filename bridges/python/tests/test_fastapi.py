@@ -8,6 +8,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from conftest import APPS
 from wire import Connection, WebSocket, get, handshake
 
+pytestmark = pytest.mark.every_loop
+
 CHUNK = b"0123456789abcdef" * 4096
 
 # What the server may hold of one stream, beside what the system holds. A chunk has 64 KiB.
@@ -124,7 +126,6 @@ def test_a_handler_asks_postgres(postgres_url, client):
 # Threads, streams, files, background work.
 
 
-@pytest.mark.every_loop
 def test_run_in_threadpool(client):
     assert client.get("/threadpool").json() == {"sum": 4999950000}
 
@@ -333,7 +334,6 @@ def test_one_task_sends_what_another_receives(server, journal, key):
 
 
 @pytest.mark.parametrize("end", ["close", "reset"])
-@pytest.mark.every_loop
 def test_a_client_that_goes_without_a_close_frame(server, journal, key, end):
     with WebSocket(server, f"/ws/echo?{key}") as websocket:
         if end == "reset":
@@ -342,7 +342,6 @@ def test_a_client_that_goes_without_a_close_frame(server, journal, key, end):
     assert code in (1005, 1006)
 
 
-@pytest.mark.every_loop
 def test_a_client_that_goes_before_the_accept(server, client, journal, key):
     with Connection(server) as connection:
         connection.send(handshake(f"/ws/waits-before-accept?{key}"))
@@ -353,7 +352,6 @@ def test_a_client_that_goes_before_the_accept(server, client, journal, key):
     assert journal.next(key) == "ended"
 
 
-@pytest.mark.every_loop
 def test_sends_to_a_client_that_is_gone(server, client, journal, key):
     with WebSocket(server, f"/ws/sends-to-a-client-that-is-gone?{key}"):
         assert journal.next(key) == "accepted"

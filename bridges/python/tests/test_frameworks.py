@@ -6,6 +6,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from wire import Connection, get
 
+pytestmark = pytest.mark.every_loop
+
 
 @pytest.fixture(scope="module")
 def starlette(serve_for_module):

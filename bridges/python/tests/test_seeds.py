@@ -22,6 +22,8 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from conftest import PATIENCE, SERVER
 
+pytestmark = pytest.mark.every_loop
+
 BRANDS = [(1, "Callgate"), (2, "Ärger & Söhne"), (3, "third")]
 
 

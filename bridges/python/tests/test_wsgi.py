@@ -8,6 +8,8 @@ import pytest
 from conftest import APPS
 from wire import Closed, Connection, get
 
+pytestmark = pytest.mark.every_loop
+
 
 @pytest.fixture(scope="module")
 def server(serve_for_module):
