@@ -519,14 +519,14 @@ class Reloaded:
             return None
 
     def wait_until_served(self, text, change=None):
-        """Waits until the server answers with a text. It makes a change again each second: one before the server has begun to
-        watch is seen by no one."""
-        begun, changes = time.monotonic(), 0
+        """Waits until the server answers with a text. It makes a change again and again: one before the server has begun to
+        watch is seen by no one. A change ends a worker that has not started, so the pauses grow."""
+        begun, pause = time.monotonic(), 0
         while (answer := self.text()) != text:
             passed = time.monotonic() - begun
             assert passed < 3 * PATIENCE, (answer, self.server.output)
-            if change and answer is not None and passed > changes:
-                changes += 1
+            if change and answer is not None and passed > pause:
+                pause = 2 * passed + 1
                 self.change(*change)
 
 

@@ -262,7 +262,7 @@ import os
 import threading
 
 from journal import tell
-from raw_http import body, start
+from raw_http import hello, stops_in_lifespan
 
 KEY = os.environ["CALLGATE_TEST_KEY"]
 
@@ -282,10 +282,12 @@ def work():
     tell(KEY, (os.getpid(), "a thread"))
 
 async def app(scope, receive, send):
-    assert scope["type"] == "http"
+    if scope["type"] == "lifespan":
+        # A signal before this ends the process by itself.
+        tell(KEY, (os.getpid(), "has started"))
+        return await stops_in_lifespan(scope, receive, send)
     threading.Thread(target=work).start()
-    await send(start())
-    await send(body(b"hello"))
+    await hello(scope, receive, send)
 """
 
 
@@ -295,6 +297,8 @@ def test_a_process_ends_as_an_interpreter_does(serve, tmp_path, journal, key, fl
     (tmp_path / "leaves_work.py").write_text(LEAVES_WORK)
     env = {"PYTHONPATH": str(APPS), "CALLGATE_TEST_KEY": key}
     server = serve("leaves_work:app", *flags, cwd=tmp_path, env=env)
+    for _ in range(2 if flags else 1):
+        assert journal.next(key)[1] == "has started"
     assert server.client.get("/").text == "hello"
     server.stop()
     told = [journal.next(key) for _ in range(5 if flags else 3)]
