@@ -225,6 +225,9 @@ def test_a_response_does_not_wait_for_the_calls_behind_it(serve, tmp_path, journ
     server = serve("one_turn:app", env={"CALLGATE_TEST_SOCKET": path_of_app})
     with contextlib.ExitStack() as stack:
         first, *others, last = (stack.enter_context(Connection(server)) for _ in range(6))
+        # A connection that the server has not accepted yet would be read before the others.
+        for connection in (first, *others, last):
+            assert connection.ask(get("/")).status == 200
         first.send(get(f"/waits?{key}"))
         assert journal.next(key) == "waits"
         # Meanwhile the event loop is held up: it finds all these in its next turn. The long one ends a part of the turn.
