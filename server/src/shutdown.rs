@@ -271,12 +271,18 @@ async fn shut_down(
     time_left: Option<Duration>,
     requests: &mut ShutdownRequests,
 ) -> Result<(), ServeError> {
-    tokio::select! {
+    // Another request leaves as much time as one during the drain.
+    let hurried = async {
+        requests.next().await;
+        elapsed(Some(FORCED)).await;
+    };
+    let why = tokio::select! {
         biased;
-        result = lifespan.shutdown() => result.map_err(ServeError::Shutdown),
-        () = requests.next() => Err(ServeError::Shutdown("the server was told again to stop".into())),
-        () = elapsed(time_left) => Err(ServeError::Shutdown("it did not answer in time".into())),
-    }
+        result = lifespan.shutdown() => return result.map_err(ServeError::Shutdown),
+        () = elapsed(time_left) => "it did not answer in time",
+        () = hurried => "it did not answer in time after the server was told again to stop",
+    };
+    Err(ServeError::Shutdown(why.into()))
 }
 
 #[cfg(test)]

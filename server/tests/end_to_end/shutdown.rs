@@ -8,7 +8,7 @@ use crate::support::{
     tell, websocket, whole,
 };
 use callgate::{
-    AppError, HttpResponseBody, HttpResponseStart, HttpScope, LifespanShutdownComplete,
+    App, AppError, HttpResponseBody, HttpResponseStart, HttpScope, LifespanShutdownComplete,
     LifespanStartupComplete, ReceiveEvent, Receiver, Scope, Sender, WebSocketAccept,
 };
 use callgate_server::{HttpVersions, ServeError};
@@ -341,6 +341,62 @@ async fn a_server_that_is_told_twice_to_stop_does_not_wait() {
     assert!(matches!(error, ServeError::Shutdown(_)), "{error}");
     // The application was told all the same.
     assert_eq!(told.next().await, "shutdown");
+}
+
+/// An application that serves, and whose lifespan is shut down by `shut_down`.
+fn shut_down_by<F, R>(shut_down: F) -> impl App
+where
+    F: Fn(Sender) -> R + Clone + Send + Sync + 'static,
+    R: Future<Output = Result<(), AppError>> + Send + 'static,
+{
+    move |scope, mut receiver: Receiver, sender: Sender| {
+        let shut_down = shut_down.clone();
+        async move {
+            let Scope::Lifespan(_) = scope else {
+                return whole(&sender, "served").await;
+            };
+            receiver.receive().await;
+            sender.send(LifespanStartupComplete::new()).await?;
+            assert_eq!(receiver.receive().await, ReceiveEvent::LifespanShutdown);
+            shut_down(sender).await
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_told_twice_to_stop_does_not_wait_for_its_lifespan() {
+    let (teller, mut told) = tell();
+    let mut configured = config();
+    configured.timeouts.graceful_shutdown = None;
+    let app = shut_down_by(move |_| {
+        teller.tell("shutdown");
+        std::future::pending()
+    });
+    let mut server = Server::with(configured, app);
+    server.ask(get("/")).await;
+    server.stop();
+    assert_eq!(told.next().await, "shutdown");
+    server.stop();
+    let error = server.ended().await.unwrap_err();
+    assert!(matches!(error, ServeError::Shutdown(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_lifespan_is_shut_down_although_the_server_is_told_twice_to_stop() {
+    let (teller, mut told) = tell();
+    let mut server = Server::start(shut_down_by(move |sender: Sender| {
+        teller.tell("shutdown");
+        async move {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            sender.send(LifespanShutdownComplete::new()).await?;
+            Ok(())
+        }
+    }));
+    server.ask(get("/")).await;
+    server.stop();
+    assert_eq!(told.next().await, "shutdown");
+    server.stop();
+    server.ended().await.unwrap();
 }
 
 #[tokio::test]
