@@ -217,7 +217,8 @@ def test_an_application_that_takes_any_arguments_is_no_factory(serve_of_factorie
     assert "--factory" not in server.output
 
 
-def test_an_application_of_asgi_2_is_served(serve, tmp_path):
+@pytest.mark.parametrize("flags", [[], ["--interface", "asgi2"]], ids=str)
+def test_an_application_of_asgi_2_is_served(serve, tmp_path, flags):
     (tmp_path / "of_asgi_2.py").write_text(
         "class App:\n"
         "    def __init__(self, scope):\n        self.scope = scope\n\n"
@@ -227,4 +228,4 @@ def test_an_application_of_asgi_2_is_served(serve, tmp_path):
         "        await send({'type': 'http.response.start', 'status': 200})\n"
         "        await send({'type': 'http.response.body', 'body': b'two'})\n"
     )
-    assert serve("of_asgi_2:App", cwd=tmp_path).client.get("/").text == "two"
+    assert serve("of_asgi_2:App", *flags, cwd=tmp_path).client.get("/").text == "two"

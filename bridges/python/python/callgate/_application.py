@@ -145,16 +145,23 @@ def of_interface(app, settings):
             f"`{settings.app}` is no application, but of the type `{type(app).__name__}`: "
             "name what takes (scope, receive, send) or (environ, start_response)"
         )
-    interface = settings.interface
-    if interface == "auto":
-        if takes(app, 1) and not takes(app, 2) and not takes(app, 3):
-            return of_asgi_2(app)
-        interface = "asgi3" if takes(app, 3) or not takes(app, 2) else "wsgi"
+    interface = settings.interface if settings.interface != "auto" else interface_of(app)
     if interface == "wsgi":
         return Wsgi(app, settings)
+    if interface == "asgi2":
+        return of_asgi_2(app)
     if takes(app, 0) and not takes(app, 3):
         raise Unloadable(f"`{settings.app}` does not take (scope, receive, send)")
     return app
+
+
+def interface_of(app):
+    """Returns the interface of an application, by the arguments that it takes."""
+    if takes(app, 3):
+        return "asgi3"
+    if takes(app, 2):
+        return "wsgi"
+    return "asgi2" if takes(app, 1) else "asgi3"
 
 
 def looks_like_factory(app):

@@ -141,7 +141,7 @@ pub(super) struct PythonFlags {
     )]
     pub(super) app_dir: PathBuf,
     /// What the application is; `auto` looks at what it takes
-    #[arg(long, value_name = "INTERFACE", default_value = "auto", value_parser = ["auto", "asgi3", "wsgi"], env = "CALLGATE_INTERFACE")]
+    #[arg(long, value_name = "INTERFACE", default_value = "auto", value_parser = ["auto", "asgi3", "asgi2", "wsgi"], env = "CALLGATE_INTERFACE")]
     pub(super) interface: String,
     /// The number of threads that run an application of WSGI
     #[arg(
