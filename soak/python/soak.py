@@ -273,6 +273,8 @@ def show(requests, passed, held):
 
 def growth(samples):
     """Returns what has grown beyond its bound between the first sample and the last."""
+    if len(samples) < 2:
+        return ["the time was over before the second sample, so nothing was compared"]
     first, last = samples[0][2], samples[-1][2]
     bounds = {"rss": MORE_MEMORY, "objects": MORE_OBJECTS, "tasks": 0, "descriptors": 2}
     return [

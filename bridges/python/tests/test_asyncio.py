@@ -82,7 +82,7 @@ def test_receive_after_the_return_tells_the_disconnect(server, journal, key):
 
 
 def test_a_send_after_the_return_does_not_disturb_the_server(server, connection, journal, key):
-    server.expect_error("")
+    server.expect_error_at("/sends_after_the_return")
     connection.send(get(f"/sends_after_the_return?{key}", "Connection: close"))
     connection.read_to_end()
     journal.next(key)

@@ -39,7 +39,13 @@ def test_the_inspector_shows_exchanges(serve):
     page = httpx.get(url, trust_env=False)
     assert page.status_code == 200
     assert "inspector" in page.text.lower()
-    assert server.client.get("/hello").text == "hello"
+    headers = {"Authorization": f"Bearer {token}"}
+    with httpx.stream("GET", f"{url}/feed", headers=headers, trust_env=False) as feed:
+        assert feed.status_code == 200
+        lines = feed.iter_lines()
+        next(line for line in lines if '"lifespan"' in line)
+        assert server.client.get("/hello?shown").text == "hello"
+        next(line for line in lines if '"/hello?shown"' in line)
     server.stop()
 
 

@@ -6,13 +6,14 @@ import json
 import os
 import pathlib
 import signal
+import sys
 import time
 import types
 
 import httpx
 import pytest
 
-from conftest import APPS, PATIENCE, SERVER
+from conftest import APPS, PATIENCE, SERVER, TcpServer, free_port
 from wire import Connection, get
 
 APP = """
@@ -59,6 +60,36 @@ def test_an_exception_of_the_module_is_shown(servers, target, error):
     server.expect_error("")
     assert server.wait_until_ended() != 0
     assert error in server.output
+
+
+@pytest.mark.skipif(SERVER != "callgate", reason="these are the messages of callgate")
+@pytest.mark.parametrize(
+    ("package", "flags"),
+    [("uvloop", []), ("dotenv", ["--env-file", "no.env"])],
+)
+def test_a_package_that_is_not_installed_is_told(servers, tmp_path, package, flags):
+    (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.modules['{package}'] = None\n")
+    server = servers.start("raw_http:app", *flags, env={"PYTHONPATH": str(tmp_path)})
+    server.expect_error("")
+    assert server.wait_until_ended() == 3
+    assert "pip install" in server.output
+    assert "Traceback" not in server.output
+
+
+def test_the_loop_is_that_of_asyncio_without_uvloop(servers, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['uvloop'] = None\n")
+    servers.loop = "auto"
+    server = servers.serve("raw_asyncio:app", env={"PYTHONPATH": str(tmp_path)})
+    assert server.client.get("/running_loop").text.startswith("asyncio.")
+
+
+def test_the_command_has_the_name_of_the_package(servers):
+    script = str(pathlib.Path(sys.executable).with_name(SERVER))
+    command = [script, "raw_http:app", "--app-dir", str(APPS)]
+    server = TcpServer(command, servers.environment(None), None, free_port())
+    servers.running.append(server)
+    server.wait_until_it_accepts()
+    assert server.client.get("/hello").text == "hello"
 
 
 def test_an_address_in_use_is_told(serve, servers):
@@ -248,6 +279,7 @@ def test_workers_go_on_while_a_new_version_does_not_start(serve, tmp_path):
     server = serve("versions:app", "--workers", "2", cwd=tmp_path, env={"PYTHONPATH": str(APPS)})
     assert server.client.get("/").text == "one"
     server.expect_error("no version")
+    server.expect_error("has ended (status 3), and is replaced")
     module.write_text("raise ValueError('no version')\n")
     server.signal(signal.SIGHUP)
     server.wait_for_output("ValueError: no version")

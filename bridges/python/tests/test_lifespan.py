@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from conftest import SERVER
+from conftest import APPS, SERVER
 from wire import Connection, get
 
 pytestmark = pytest.mark.every_loop
@@ -101,17 +101,19 @@ def test_an_exception_at_start_up_is_no_lifespan_by_default(serve):
     """ASGI has an exception for "no lifespan", and cannot tell it from a failure."""
     server = serve("raw_lifespan:startup_raises")
     server.expect_error("raised at start-up")
+    assert server.client.get("/").text == "hello"
 
 
 @pytest.mark.parametrize(
-    ("target", "text"), [("shutdown_fails", "the pool is not empty"), ("shutdown_raises", "")]
+    ("target", "text"),
+    [("shutdown_fails", "the pool is not empty"), ("shutdown_raises", "raised at shutdown")],
 )
 def test_a_shutdown_that_fails_is_told_and_ends_the_server(serve, target, text):
-    server = serve(f"raw_lifespan:{target}")
+    server = serve(f"raw_lifespan:{target}", "--lifespan", "on")
     server.expect_error("")
     assert server.client.get("/").text == "hello"
     server.signal()
-    server.wait_until_ended()
+    assert server.wait_until_ended() in ((1,) if SERVER == "callgate" else (0, -signal.SIGTERM, 3))
     assert text in server.output
 
 
@@ -178,6 +180,11 @@ def test_a_task_of_the_lifespan_works_beside_the_requests(serve, journal, key, e
 # SIGTERM, and the work that is going on.
 
 
+def wait_until_stopped(server, number=signal.SIGTERM):
+    """Waits for the end of a server that was told to stop. uvicorn ends by the signal itself."""
+    assert server.wait_until_ended() in (0, -number), server.output
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["sigterm", "sigint"])
 def test_a_request_that_is_going_on_is_answered(serve, journal, key, env, number):
     server = serve("raw_shutdown:app", env=env)
@@ -188,7 +195,7 @@ def test_a_request_that_is_going_on_is_answered(serve, journal, key, env, number
         response = connection.read_response()
         assert response.body == b"answered"
         assert connection.read_to_end() == b""
-    server.wait_until_ended()
+    wait_until_stopped(server, number)
     assert journal.next(key) == "shutdown"
 
 
@@ -200,7 +207,7 @@ def test_content_that_is_going_on_is_received(serve, journal, key, env):
         server.signal()
         connection.send(b"56789")
         assert connection.read_response().body == b"0123456789"
-    server.wait_until_ended()
+    wait_until_stopped(server)
 
 
 def test_an_idle_connection_does_not_hold_the_server(serve):
@@ -209,7 +216,7 @@ def test_an_idle_connection_does_not_hold_the_server(serve):
         connection.ask(get("/now"))
         server.signal()
         assert connection.read_to_end() == b""
-        server.wait_until_ended()
+        wait_until_stopped(server)
 
 
 def test_a_connection_without_a_request_does_not_hold_the_server(serve):
@@ -219,7 +226,7 @@ def test_a_connection_without_a_request_does_not_hold_the_server(serve):
         assert server.client.get("/now").text == "now"
         server.signal()
         assert connection.read_to_end() == b""
-        server.wait_until_ended()
+        wait_until_stopped(server)
 
 
 def test_streams_end_after_the_grace_period_and_the_lifespan_shuts_down(serve, journal, key, env):
@@ -233,7 +240,7 @@ def test_streams_end_after_the_grace_period_and_the_lifespan_shuts_down(serve, j
         octets = connection.read_to_end()
         # The stream is cut: it does not look whole.
         assert not octets.endswith(b"0\r\n\r\n")
-        server.wait_until_ended()
+        wait_until_stopped(server)
     assert journal.next(key) in ("CancelledError", "GeneratorExit")
     assert journal.next(key) == "shutdown"
 
@@ -248,7 +255,7 @@ def test_a_stream_ends_when_the_server_shuts_down(serve, journal, key, env):
         server.signal()
         assert journal.next(key) == {"type": "http.shutdown"}
         assert connection.read_to_end().endswith(b"ended\r\n0\r\n\r\n")
-    server.wait_until_ended()
+    wait_until_stopped(server)
 
 
 @pytest.mark.parametrize("flags", [[], ["--http-shutdown", "--no-http-shutdown"]], ids=str)
@@ -266,14 +273,14 @@ def test_without_the_flag_a_stream_has_no_event_that_asgi_does_not_have(
         server.signal()
         # Neither the event nor the end comes before the server gives the call up.
         assert not connection.read_to_end().endswith(b"0\r\n\r\n")
-    server.wait_until_ended()
+    wait_until_stopped(server)
 
 
 def test_background_work_is_waited_for(serve, journal, key, env):
     server = serve("raw_shutdown:app", env=env)
     assert server.client.get("/works_on_after_its_answer").text == "now"
     server.signal()
-    server.wait_until_ended()
+    wait_until_stopped(server)
     assert [journal.next(key) for _ in range(2)] == ["work done", "shutdown"]
 
 
@@ -283,7 +290,7 @@ def test_a_websocket_that_waits_in_receive_is_told(serve, journal, key, env):
         assert journal.next(key) == "called"
         server.signal()
         assert journal.next(key) == {"type": "websocket.disconnect", "code": 1012, "reason": ""}
-        server.wait_until_ended()
+        wait_until_stopped(server)
     assert journal.next(key) == "shutdown"
 
 
@@ -293,5 +300,55 @@ def test_a_websocket_that_cleans_up_after_its_client_is_waited_for(serve, journa
         pass
     assert journal.next(key) == "disconnected"
     server.signal()
-    server.wait_until_ended()
+    wait_until_stopped(server)
     assert [journal.next(key) for _ in range(2)] == ["cleaned up", "shutdown"]
+
+
+@pytest.mark.skipif(SERVER != "callgate", reason="uvicorn takes no second SIGTERM")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["sigterm", "sigint"])
+@pytest.mark.parametrize("flags", [[], ["--workers", "2"]], ids=str)
+def test_a_second_signal_stops_at_once(serve, journal, key, env, number, flags):
+    # No test waits as long.
+    server = serve("raw_shutdown:app", "--timeout-graceful-shutdown", "3600", *flags, env=env)
+    server.wait_for_output("Callgate running on", times=2 if flags else 1)
+    with Connection(server) as connection:
+        connection.send(get("/streams"))
+        assert journal.next(key) == "called"
+        server.signal(number)
+        server.wait_for_output("is stopping")
+        server.signal(number)
+        assert not connection.read_to_end().endswith(b"0\r\n\r\n")
+        assert server.wait_until_ended() == 0, server.output
+    told = [journal.next(key) for _ in range(3 if flags else 2)]
+    # The other worker has no call.
+    assert told.count("CancelledError") == 1
+    assert told.count("shutdown") == len(told) - 1
+
+
+HOLDS_ON = """
+import asyncio
+
+from journal import tell
+from raw_http import stops_in_lifespan
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        return await stops_in_lifespan(scope, receive, send)
+    tell(scope, "called")
+    try:
+        await asyncio.sleep(3600)
+    except asyncio.CancelledError:
+        tell(scope, "CancelledError")
+        raise
+"""
+
+
+@pytest.mark.skipif(SERVER != "callgate", reason="the time-out is that of callgate")
+def test_a_handler_whose_client_is_gone_is_cancelled_after_a_time(serve, tmp_path, journal, key):
+    (tmp_path / "holds_on.py").write_text(HOLDS_ON)
+    env = {"PYTHONPATH": str(APPS)}
+    server = serve("holds_on:app", "--timeout-disconnect", "0.1", cwd=tmp_path, env=env)
+    with Connection(server) as connection:
+        connection.send(get(f"/?{key}"))
+        assert journal.next(key) == "called"
+    assert journal.next(key) == "CancelledError"

@@ -172,6 +172,14 @@ def test_a_proxy_that_is_not_trusted_tells_nothing(serve, journal, key):
     assert scope["scheme"] == "http"
 
 
+@pytest.mark.uvicorn_fails("takes what is no address as the client")
+def test_a_malformed_client_of_a_trusted_proxy_is_none(by_header, journal, key):
+    fields = ("X-Forwarded-For: nobody", "X-Forwarded-Proto: https")
+    scope, _ = scope_of(by_header, journal, key, "/", *fields)
+    assert scope["client"] is None
+    assert scope["scheme"] == "http"
+
+
 def test_the_root_path_is_a_part_of_the_path(serve, journal, key):
     server = serve("raw_http:app_behind_a_header", "--root-path", "/mounted")
     scope, _ = scope_of(server, journal, key, "/here?x")
@@ -460,7 +468,7 @@ def test_default_fields_are_settings(serve):
 
 
 def test_a_field_cannot_split_the_response(server, connection):
-    server.expect_error("")
+    server.expect_error_at("/splits_the_response")
     connection.send(get("/splits_the_response", "Connection: close"))
     octets = connection.read_to_end()
     assert b"\r\nx-injected" not in octets
@@ -559,13 +567,13 @@ def test_an_exception_after_the_end_leaves_the_response_whole(server, connection
 
 
 def test_an_application_that_sends_nothing_gives_500(server, connection):
-    server.expect_error("")
+    server.expect_error_at("/sends_nothing")
     assert connection.ask(get("/sends_nothing")).status == 500
 
 
 @pytest.mark.parametrize("path", ["/starts_only", "/sends_a_part"])
 def test_a_response_that_the_application_does_not_end_is_cut(server, connection, path):
-    server.expect_error("")
+    server.expect_error_at(path)
     connection.send(get(path, "Connection: close"))
     with contextlib.suppress(Closed):
         assert connection.read_response().status == 500
@@ -573,7 +581,7 @@ def test_a_response_that_the_application_does_not_end_is_cut(server, connection,
 
 @pytest.mark.parametrize("path", ["/too_much", "/too_little"])
 def test_content_against_its_length_never_looks_whole(server, connection, path):
-    server.expect_error("")
+    server.expect_error_at(path)
     connection.send(get(path, "Connection: close"))
     with contextlib.suppress(Closed):
         assert connection.read_response().status == 500
@@ -582,7 +590,7 @@ def test_content_against_its_length_never_looks_whole(server, connection, path):
 
 @pytest.mark.parametrize("path", ["/body_first", "/unknown_event"])
 def test_an_event_in_the_wrong_place_raises_and_gives_500(server, connection, journal, key, path):
-    server.expect_error("")
+    server.expect_error_at(path)
     assert connection.ask(get(f"{path}?{key}")).status == 500
     assert journal.next(key) != "sent"
 
@@ -596,21 +604,21 @@ def test_a_response_may_follow_malformed_events(server, connection, journal, key
 
 
 def test_a_second_start_raises(server, connection, journal, key):
-    server.expect_error("")
+    server.expect_error_at("/starts_twice")
     connection.send(get(f"/starts_twice?{key}", "Connection: close"))
     assert journal.next(key) != "sent"
     connection.read_to_end()
 
 
 def test_an_event_after_the_end_does_not_change_the_response(server, connection, journal, key):
-    server.expect_error("")
+    server.expect_error_at("/sends_after_the_end")
     assert connection.ask(get(f"/sends_after_the_end?{key}")).body == b"hello"
     journal.next(key)
     assert connection.ask(get("/hello")).body == b"hello"
 
 
 def test_a_value_that_the_application_returns_does_not_change_the_response(server, connection):
-    server.expect_error("")
+    server.expect_error_at("/returns_a_value")
     assert connection.ask(get("/returns_a_value")).body == b"hello"
 
 
@@ -711,7 +719,7 @@ def test_malformed_chunks_are_a_disconnect(server, connection, journal, key):
     head = get(f"/receives_until_disconnect?{key}", "Transfer-Encoding: chunked", method="POST")
     connection.send(head + b"5\r\nhello\r\n")
     assert journal.next(key) == {"type": "http.request", "body": b"hello", "more_body": True}
-    server.expect_error("")
+    server.expect_error_at("/receives_until_disconnect")
     connection.send(b"zz\r\n")
     assert journal.next(key) == {"type": "http.disconnect"}
     assert connection.read_to_end()[:10] in (b"", b"HTTP/1.1 4")
@@ -738,27 +746,17 @@ def test_a_bad_request_does_not_disturb_others(server):
 # Extensions, where the server offers them.
 
 
-def offered(server, journal, key, extension):
-    server.client.get(f"/show_scope?{key}")
+def offered(server, journal, key, extension, headers=None):
+    server.client.get(f"/show_scope?{key}", headers=headers)
     is_offered = extension in journal.next(key).get("extensions", {})
     assert is_offered or SERVER != "callgate"
     if not is_offered:
         pytest.skip(f"the server does not offer {extension}")
 
 
-@pytest.mark.parametrize(
-    "place",
-    [
-        "before",
-        pytest.param(
-            "after",
-            marks=pytest.mark.callgate_differs("a hint after the start of the response is ignored"),
-        ),
-    ],
-)
-def test_early_hints_come_before_the_response(server, connection, journal, key, place):
+def test_early_hints_come_before_the_response(server, connection, journal, key):
     offered(server, journal, key, "http.response.early_hint")
-    hint = connection.ask(get(f"/early_hint?{place}"))
+    hint = connection.ask(get("/early_hint"))
     assert hint.status == 103
     assert hint.get(b"link") == [b"</style.css>; rel=preload"]
     assert connection.read_response().body == b"hello"
@@ -771,9 +769,7 @@ def test_a_file_is_sent_by_its_path(server, journal, key):
 
 
 def test_trailers_follow_the_content(server, connection, journal, key):
-    connection.ask(get(f"/show_scope?{key}", "TE: trailers"))
-    if "http.response.trailers" not in journal.next(key).get("extensions", {}):
-        pytest.skip("the server does not offer http.response.trailers")
+    offered(server, journal, key, "http.response.trailers", {"TE": "trailers"})
     connection.send(get("/trailers", "TE: trailers"))
     head = connection.read_head()
     assert head.get(b"transfer-encoding") == [b"chunked"]

@@ -144,19 +144,19 @@ def test_a_denial_response_may_have_no_length(server):
 @pytest.mark.uvicorn_fails("sends what has come")
 @pytest.mark.parametrize("path", ["/denies_without_content", "/denies_twice"])
 def test_a_denial_response_that_is_not_whole_is_an_error(server, path):
-    server.expect_error("")
+    server.expect_error_at(path)
     with Connection(server) as connection:
         assert connection.ask(handshake(path)).status == 500
 
 
 def test_a_denial_response_with_a_status_that_there_is_not_is_an_error(server):
-    server.expect_error("")
+    server.expect_error_at("/denies_with_700")
     with Connection(server) as connection:
         assert connection.ask(handshake("/denies_with_700")).status == 500
 
 
 def test_an_application_that_returns_before_the_handshake_refuses_it(server):
-    server.expect_error("")
+    server.expect_error_at("/returns_at_once")
     with Connection(server) as connection:
         assert connection.ask(handshake("/returns_at_once")).status in (403, 500)
 
@@ -169,14 +169,14 @@ def test_an_exception_before_the_handshake_gives_500(server):
 
 
 def test_a_message_before_the_accept_raises(server, journal, key):
-    server.expect_error("")
+    server.expect_error_at("/sends_before_accept")
     with Connection(server) as connection:
         assert connection.ask(handshake(f"/sends_before_accept?{key}")).status == 500
     assert journal.next(key) != "sent"
 
 
 def test_a_second_accept_raises(server, journal, key):
-    server.expect_error("")
+    server.expect_error_at("/accepts_twice")
     with WebSocket(server, f"/accepts_twice?{key}") as websocket:
         assert websocket.read_close() in (1006, 1011)
     assert journal.next(key) != "sent"
@@ -304,7 +304,7 @@ def test_a_message_above_the_limit_closes_with_1009(serve, journal, key):
 
 
 def test_text_that_is_not_utf_8_closes_with_1007(server, journal, key):
-    server.expect_error("")
+    server.expect_error_at("/echo")
     with WebSocket(server, f"/echo?{key}") as websocket:
         websocket.send_frame(TEXT, b"\xff\xfe")
         assert websocket.read_close() == 1007
@@ -415,7 +415,7 @@ def test_receive_after_the_close_of_the_application_tells_the_disconnect(server,
 
 
 def test_a_send_after_the_close_of_the_application_is_not_sent(server, journal, key):
-    server.expect_error("")
+    server.expect_error_at("/sends_after_its_close")
     with WebSocket(server, f"/sends_after_its_close?{key}") as websocket:
         assert websocket.read_frame()[0] == CLOSE
         websocket.send_frame(CLOSE, b"\x03\xe8")
@@ -458,6 +458,15 @@ def test_messages_before_the_close_frame_are_received(server, journal, key):
 def test_an_application_that_returns_closes(server):
     with WebSocket(server, "/returns_after_accept") as websocket:
         assert websocket.read_close() in (1000, 1006)
+
+
+def test_a_value_that_the_application_returns_does_not_change_the_messages(server):
+    server.expect_error_at("/returns_a_value")
+    with server.websocket("/returns_a_value") as websocket:
+        assert websocket.recv() == "text"
+        with pytest.raises(ConnectionClosed) as closed:
+            websocket.recv()
+    assert closed.value.rcvd.code == 1000
 
 
 def test_an_exception_after_the_handshake_closes(server):

@@ -344,12 +344,8 @@ async def waits_for_the_next(scope, receive, send):
 
 
 async def early_hint(scope, receive, send):
-    """Sends a hint before or after the start, as the query string says. In ASGI it comes after it."""
-    hint = {"type": "http.response.early_hint", "links": [b"</style.css>; rel=preload"]}
-    begin = start(headers=[(b"content-length", b"5")])
-    for event in (hint, begin) if scope["query_string"] == b"before" else (begin, hint):
-        await send(event)
-    await send(body(b"hello"))
+    await send({"type": "http.response.early_hint", "links": [b"</style.css>; rel=preload"]})
+    await hello(scope, receive, send)
 
 
 async def trailers(scope, receive, send):

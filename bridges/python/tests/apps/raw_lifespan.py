@@ -115,6 +115,7 @@ async def startup_raises(scope, receive, send):
     if scope["type"] == "lifespan":
         await receive()
         raise RuntimeError("raised at start-up")
+    await hello(scope, receive, send)
 
 
 async def shutdown_fails(scope, receive, send):

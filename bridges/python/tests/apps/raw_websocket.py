@@ -184,6 +184,13 @@ async def returns_after_accept(scope, receive, send):
     await accept(receive, send)
 
 
+async def returns_a_value(scope, receive, send):
+    await accept(receive, send)
+    await send({"type": "websocket.send", "text": "text"})
+    await send({"type": "websocket.close"})
+    return "value"
+
+
 async def raises_after_accept(scope, receive, send):
     await accept(receive, send)
     raise RuntimeError("raised after the handshake")
