@@ -209,7 +209,7 @@ const RULES: &[(&Rule, Basis)] = &[
     (
         rule::EARLY_HINTS_BEFORE_START,
         CallgateOnly(
-            "ASGI has early hints after the start of the response, and servers before it: they are not offered",
+            "ASGI had early hints after the start of the response until asgiref 3.12, and servers before it: they are not offered",
         ),
     ),
     (
@@ -230,7 +230,7 @@ const RULES: &[(&Rule, Basis)] = &[
     ),
 ];
 
-/// The features that ASGI shares and applications of ASGI are offered: not early hints, whose place differs, nor
+/// The features that ASGI shares and applications of ASGI are offered: not early hints, whose place has changed, nor
 /// `http.response.debug`, whose values are objects of Python, nor what only Callgate has.
 pub(super) fn shared(features: Features) -> Features {
     [
