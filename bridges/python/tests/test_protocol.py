@@ -132,6 +132,15 @@ def test_fields_keep_their_octets_and_the_order_of_values_of_one_name(by_header,
     assert values[b"x-empty"] == [b""]
 
 
+def test_the_fields_of_a_request_are_not_those_of_the_one_before(by_header, journal, key):
+    for names in (["x-a", "x-b"], ["x-b"], [f"x-{n}" for n in range(40)], ["x-b", "x-a"]):
+        fields = [f"{name}: {number}" for number, name in enumerate(names)]
+        scope, _ = scope_of(by_header, journal, key, "/", *fields)
+        told = [(name.decode(), value.decode()) for name, value in scope["headers"]]
+        expected = [(name, str(number)) for number, name in enumerate(names)]
+        assert [field for field in told if field[0] in names] == expected
+
+
 def test_http_1_0_is_told(by_header, journal, key):
     scope, connection = scope_of(by_header, journal, key, "/", version="HTTP/1.0")
     assert scope["http_version"] == "1.0"

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
 use callgate::{Feature, Features, RequestScope, Scheme, Scope, TlsInfo};
-use http::{Method, Version};
+use http::{HeaderName, Method, Version};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt as _;
@@ -19,6 +19,9 @@ const WEBSOCKET_SPEC_VERSION: &str = "2.4";
 
 /// The version of ASGI's specification of the lifespan.
 const LIFESPAN_SPEC_VERSION: &str = "2.0";
+
+/// How many names of fields are kept.
+const MOST_NAMES: usize = 32;
 
 /// Makes scopes. What scopes have in common is kept between them.
 #[derive(Debug)]
@@ -37,6 +40,8 @@ struct Kept {
     server: Option<(SocketAddr, Py<PyTuple>)>,
     features: Option<(Features, Py<PyDict>)>,
     path: Option<(String, Py<PyString>)>,
+    /// The names of the fields, in their order.
+    names: Vec<(HeaderName, Py<PyBytes>)>,
 }
 
 impl Scopes {
@@ -106,16 +111,6 @@ impl Scopes {
         if !request.root_path.is_empty() {
             dict.set_item(intern!(py, "root_path"), &*request.root_path)?;
         }
-        let fields = request.headers.iter().map(|(name, value)| {
-            let name = PyBytes::new(py, name.as_str().as_bytes());
-            let value = PyBytes::new(py, value.as_bytes());
-            PyTuple::new(py, [name, value])
-        });
-        let headers = PyList::empty(py);
-        for field in fields {
-            headers.append(field?)?;
-        }
-        dict.set_item(intern!(py, "headers"), headers)?;
         dict.set_item(intern!(py, "state"), self.state.bind(py).copy()?)?;
         let mut kept = self
             .kept
@@ -126,7 +121,14 @@ impl Scopes {
             server,
             features,
             path,
+            names,
         } = &mut *kept;
+        let headers = PyList::empty(py);
+        for (index, (name, value)) in request.headers.iter().enumerate() {
+            let name = field_name(py, names, index, name);
+            headers.append((name, PyBytes::new(py, value.as_bytes())))?;
+        }
+        dict.set_item(intern!(py, "headers"), headers)?;
         dict.set_item(intern!(py, "client"), address(py, client, request.client)?)?;
         dict.set_item(intern!(py, "server"), address(py, server, request.server)?)?;
         if path.as_ref().is_none_or(|(kept, _)| kept != raw_path) {
@@ -202,6 +204,27 @@ fn address<'a>(
         *kept = Some((address, pair.unbind()));
     }
     Ok(kept.as_ref().map(|(_, pair)| pair))
+}
+
+/// Returns a name, which is kept for the field at the same place of the next request.
+fn field_name<'py>(
+    py: Python<'py>,
+    kept: &mut Vec<(HeaderName, Py<PyBytes>)>,
+    index: usize,
+    name: &HeaderName,
+) -> Bound<'py, PyBytes> {
+    let place = kept.get_mut(index);
+    if let Some((_, octets)) = place.as_ref().filter(|(kept, _)| kept == name) {
+        return octets.bind(py).clone();
+    }
+    let octets = PyBytes::new(py, name.as_str().as_bytes());
+    let new = (name.clone(), octets.clone().unbind());
+    match place {
+        Some(place) => *place = new,
+        None if index < MOST_NAMES => kept.push(new),
+        None => {}
+    }
+    octets
 }
 
 pub(crate) fn method<'py>(py: Python<'py>, method: &Method) -> Bound<'py, PyString> {
