@@ -142,6 +142,7 @@ def test_an_exception_in_the_lifespan_of_a_framework_is_shown_once(servers, tmp_
     (tmp_path / "of_framework.py").write_text(OF_FRAMEWORK)
     server = servers.start(f"of_framework:{target}", cwd=tmp_path)
     server.expect_error("no database")
+    server.expect_error("ERROR:    Application s", only="uvicorn")
     if target == "shuts_down":
         server.wait_until_it_accepts()
         assert server.client.get("/").status_code == 404
