@@ -110,8 +110,9 @@ impl ServerHandle {
             .send_modify(|requests| *requests = requests.saturating_add(1));
     }
 
-    /// Asks the server to shut down, unless it has been asked already.
-    pub(crate) fn begin_shutdown(&self) {
+    /// Asks the server to shut down, unless it has been asked already. This is for one of several reasons to end, of
+    /// which none is to hurry the server.
+    pub fn begin_shutdown(&self) {
         self.requests
             .send_modify(|requests| *requests = (*requests).max(1));
     }
@@ -271,7 +272,7 @@ async fn shut_down(
     time_left: Option<Duration>,
     requests: &mut ShutdownRequests,
 ) -> Result<(), ServeError> {
-    // Another request leaves as much time as one during the drain.
+    // Another request leaves less than a second, as one during the drain does.
     let hurried = async {
         requests.next().await;
         elapsed(Some(FORCED)).await;

@@ -71,6 +71,8 @@ pub(crate) struct Worker {
     /// An application of WSGI while it runs, and the thread of its server.
     wsgi: Mutex<Option<(WsgiApp, JoinHandle<()>)>>,
     has_threads: AtomicBool,
+    /// Whether `shutdown` has been called.
+    is_asked: AtomicBool,
 }
 
 fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -159,9 +161,19 @@ impl Worker {
             application: OnceLock::new(),
             wsgi: Mutex::new(None),
             has_threads: AtomicBool::new(false),
+            is_asked: AtomicBool::new(false),
             server: Mutex::new(Some(server)),
             sockets: Mutex::new(sockets),
         }
+    }
+
+    /// Asks the server to shut down, in one way or another.
+    fn ask(&self, py: Python<'_>, how: fn(&ServerHandle)) -> PyResult<()> {
+        // Nobody accepts here any more.
+        lock(&self.sockets).take();
+        guest::enter(|| how(&self.handle));
+        // The turn is not now: a task of the application may call this, and tasks do not run inside of each other.
+        Host::schedule_turn(py)
     }
 
     /// Returns a server that is not bound, and its application.
@@ -295,13 +307,18 @@ impl Worker {
         Ok(done)
     }
 
-    /// Asks the server to shut down, as at a signal: at the first call in peace, at the second at once.
+    /// Asks the server to shut down, as at a signal: at the first call in peace, at the second within a second.
     fn shutdown(&self, py: Python<'_>) -> PyResult<()> {
-        // Nobody accepts here any more.
-        lock(&self.sockets).take();
-        guest::enter(|| self.handle.shutdown());
-        // The turn is not now: a task of the application may call this, and tasks do not run inside of each other.
-        Host::schedule_turn(py)
+        match self.is_asked.swap(true, Ordering::Relaxed) {
+            true => self.ask(py, ServerHandle::shutdown),
+            // Another reason to end may have come before.
+            false => self.begin_shutdown(py),
+        }
+    }
+
+    /// Asks the server to shut down in peace, unless it shuts down already.
+    fn begin_shutdown(&self, py: Python<'_>) -> PyResult<()> {
+        self.ask(py, ServerHandle::begin_shutdown)
     }
 
     /// Loads the certificates again, as the server does at SIGHUP, and logs the result.

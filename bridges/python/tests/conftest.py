@@ -233,7 +233,7 @@ class Server:
                 raise AssertionError(f"the server has logged an error that no test expects:\n{new}")
 
     def signal(self, number=signal.SIGTERM):
-        self.is_to_end = True
+        self.is_to_end |= number not in (signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU)
         self.process.send_signal(number)
 
     def stop(self):

@@ -40,7 +40,8 @@ def test_the_inspector_shows_exchanges(serve):
     assert page.status_code == 200
     assert "inspector" in page.text.lower()
     headers = {"Authorization": f"Bearer {token}"}
-    with httpx.stream("GET", f"{url}/feed", headers=headers, trust_env=False) as feed:
+    options = {"headers": headers, "trust_env": False, "timeout": PATIENCE}
+    with httpx.stream("GET", f"{url}/feed", **options) as feed:
         assert feed.status_code == 200
         lines = feed.iter_lines()
         next(line for line in lines if '"lifespan"' in line)

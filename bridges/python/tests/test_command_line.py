@@ -69,6 +69,7 @@ def test_an_exception_of_the_module_is_shown(servers, target, error):
 )
 def test_a_package_that_is_not_installed_is_told(servers, tmp_path, package, flags):
     (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.modules['{package}'] = None\n")
+    servers.loop = "uvloop"
     server = servers.start("raw_http:app", *flags, env={"PYTHONPATH": str(tmp_path)})
     server.expect_error("")
     assert server.wait_until_ended() == 3

@@ -308,18 +308,20 @@ def test_a_websocket_that_cleans_up_after_its_client_is_waited_for(serve, journa
 @pytest.mark.skipif(SERVER != "callgate", reason="uvicorn takes no second SIGTERM")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["sigterm", "sigint"])
 @pytest.mark.parametrize("flags", [[], ["--workers", "2"]], ids=str)
-def test_a_second_signal_stops_at_once(serve, journal, key, env, number, flags):
+@pytest.mark.parametrize("path", ["/streams", "/cleans_up_for_long"])
+def test_a_second_signal_stops_at_once(serve, journal, key, env, number, flags, path):
     # No test waits as long.
     server = serve("raw_shutdown:app", "--timeout-graceful-shutdown", "3600", *flags, env=env)
     server.wait_for_output("Callgate running on", times=2 if flags else 1)
     with Connection(server) as connection:
-        connection.send(get("/streams"))
+        connection.send(get(path))
         assert journal.next(key) == "called"
         server.signal(number)
         server.wait_for_output("is stopping")
         server.signal(number)
         assert not connection.read_to_end().endswith(b"0\r\n\r\n")
-        assert server.wait_until_ended() == 0, server.output
+        # A process that is held up gives its application no time to end.
+        assert server.wait_until_ended() in (0, 1), server.output
     told = [journal.next(key) for _ in range(3 if flags else 2)]
     # The other worker has no call.
     assert told.count("CancelledError") == 1

@@ -205,7 +205,7 @@ def test_an_application_may_come_from_a_factory(serve):
     assert serve("raw_http:create_app", "--factory").client.get("/hello").text == "hello"
 
 
-def test_a_unix_socket_is_the_server_of_the_scope(servers, tmp_path, journal, key):
+def test_the_server_of_a_unix_socket_is_its_path_or_none(servers, tmp_path, journal, key):
     import httpx
 
     path = str(tmp_path / "server.sock")

@@ -212,6 +212,28 @@ def test_a_request_in_flight_is_completed(upgraded, journal, key):
 
 
 @WORKERS
+def test_a_process_that_was_replaced_is_not_hurried_by_its_first_signal(
+    upgraded, journal, key, workers
+):
+    env = {"CALLGATE_TEST_KEY": key}
+    server = upgraded("raw_shutdown:app", "--workers", str(workers), env=env)
+    with Connection(server.server) as connection:
+        connection.send(get("/echo", "Content-Length: 10", method="POST") + b"0")
+        assert journal.next(key) == b"0"
+        before = server.pid
+        server.upgrade()
+        os.kill(before, signal.SIGTERM)
+        for end in range(2, 11):
+            connection.send(b"0123456789"[end - 1 : end])
+            told = journal.next(key)
+            while told == "shutdown":  # of a worker without a call
+                told = journal.next(key)
+            assert told == b"0123456789"[:end]
+            time.sleep(0.01)
+        assert connection.read_response().body == b"0123456789"
+
+
+@WORKERS
 def test_the_files_belong_to_the_process_that_serves(servers, tmp_path, workers):
     path, pid = tmp_path / "socket", tmp_path / "pid"
     flags = ["--workers", str(workers), "--pid", str(pid), "--uds", str(path)]
@@ -340,8 +362,9 @@ def test_systemd_is_told_that_a_process_lives_that_it_watches(
     monkeypatch.setenv("NOTIFY_SOCKET", notifications.getsockname())
     monkeypatch.setenv("WATCHDOG_USEC", "600000")
     upgraded("process_id:app", "--workers", str(workers))
-    seen = []
+    seen, deadline = [], time.monotonic() + 2 * PATIENCE
     while seen.count(["WATCHDOG=1"]) < 3 or ["READY=1"] not in seen:
+        assert time.monotonic() < deadline, seen
         seen.append(told(notifications))
         assert seen[-1] in (["WATCHDOG=1"], ["READY=1"])
     assert seen.count(["READY=1"]) == 1

@@ -209,7 +209,7 @@ const RULES: &[(&Rule, Basis)] = &[
     (
         rule::EARLY_HINTS_BEFORE_START,
         CallgateOnly(
-            "ASGI had early hints after the start of the response until asgiref 3.12, and servers before it: they are not offered",
+            "ASGI had early hints after the start of the response up to asgiref 3.12, and servers before it: they are not offered",
         ),
     ),
     (

@@ -387,7 +387,10 @@ async fn a_lifespan_is_shut_down_although_the_server_is_told_twice_to_stop() {
     let mut server = Server::start(shut_down_by(move |sender: Sender| {
         teller.tell("shutdown");
         async move {
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            // Meanwhile the server has its turns.
+            for _ in 0..1000 {
+                tokio::task::yield_now().await;
+            }
             sender.send(LifespanShutdownComplete::new()).await?;
             Ok(())
         }

@@ -149,6 +149,8 @@ def of_interface(app, settings):
     if interface == "wsgi":
         return Wsgi(app, settings)
     if interface == "asgi2":
+        if not takes(app, 1):
+            raise Unloadable(f"`{settings.app}` does not take (scope)")
         return of_asgi_2(app)
     if takes(app, 0) and not takes(app, 3):
         raise Unloadable(f"`{settings.app}` does not take (scope, receive, send)")

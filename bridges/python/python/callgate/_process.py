@@ -31,8 +31,12 @@ def serve_here(process, load_app):
             process.on_stopping()
             worker.shutdown()
 
+        def end():
+            process.on_stopping()
+            worker.begin_shutdown()
+
         def poll():
-            process.poll(stop)
+            process.poll(end)
             asyncio.get_running_loop().call_later(PERIOD, poll)
 
         def reload():

@@ -167,7 +167,7 @@ class Server:
         await serve(self._worker, self._app, on_ready)
 
     def shutdown(self):
-        """Shuts the server down: at the first call in peace, at the second at once."""
+        """Shuts the server down: at the first call in peace, at the second within a second."""
         self._worker.shutdown()
 
 

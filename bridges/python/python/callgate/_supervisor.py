@@ -168,6 +168,8 @@ class Supervisor:
         self.pause = 0.0
         self.not_before = 0.0
         self.is_stopping = False
+        # Whether the workers stop for another reason than a signal.
+        self.has_ended_itself = False
         self.is_replacing = False
         self.has_served = False
         # What the last worker has told that did not start.
@@ -187,7 +189,7 @@ class Supervisor:
                 self.on_signal(received)
             self.reap()
             self.look_after_workers()
-            self.process.poll(self.stop)
+            self.process.poll(self.end)
             if not self.is_stopping:
                 if self.watch is not None and (changed := self.watch.changed()):
                     log.info("%s has changed: the workers are replaced", changed)
@@ -198,7 +200,11 @@ class Supervisor:
     def on_signal(self, received):
         number = received.si_signo
         if number in (signal.SIGINT, signal.SIGTERM):
-            self.stop()
+            # Workers that stop for another reason are not hurried by the first signal.
+            if self.has_ended_itself:
+                self.has_ended_itself = False
+            else:
+                self.stop()
         elif number == signal.SIGHUP and not self.is_stopping:
             log.info("the workers are replaced, as SIGHUP asks")
             _systemd.notify_reloading()
@@ -224,8 +230,13 @@ class Supervisor:
             child.stop()
             self.leaving.append(child)
 
+    def end(self):
+        """Has the workers stop in peace, for another reason than a signal."""
+        self.has_ended_itself = True
+        self.stop()
+
     def stop(self):
-        """Has the workers stop: at the first call in peace, at the second at once."""
+        """Has the workers stop: at the first call in peace, at the second within a second."""
         how = STOP_AT_ONCE if self.is_stopping else signal.SIGTERM
         self.is_stopping = True
         self.process.on_stopping()

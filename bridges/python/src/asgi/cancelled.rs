@@ -4,8 +4,9 @@ use std::sync::{Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-/// How long the shutdown of the lifespan waits for tasks that were cancelled.
-pub(super) const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long the shutdown of the lifespan waits for tasks that were cancelled. After a second signal, the server leaves the lifespan less
+/// than a second.
+pub(super) const CANCEL_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The number of tasks that were cancelled and have not ended. The shutdown of the lifespan waits for them, because they
 /// use what the lifespan closes.

@@ -206,7 +206,7 @@ fn address<'a>(
     Ok(kept.as_ref().map(|(_, pair)| pair))
 }
 
-/// Returns a name, which is kept for the field at the same place of the next request.
+/// Returns the name of a field, in the object that is kept for its place if the request before had this name there.
 fn field_name<'py>(
     py: Python<'py>,
     kept: &mut Vec<(HeaderName, Py<PyBytes>)>,

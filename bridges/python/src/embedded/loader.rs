@@ -54,6 +54,8 @@ pub enum Interface {
     Auto,
     /// An application of ASGI 3.
     Asgi3,
+    /// An application of ASGI 2, which is called with the scope, and what it returns with `receive` and `send`.
+    Asgi2,
     /// An application of WSGI.
     Wsgi,
 }
@@ -63,6 +65,7 @@ impl Interface {
         match self {
             Self::Auto => "auto",
             Self::Asgi3 => "asgi3",
+            Self::Asgi2 => "asgi2",
             Self::Wsgi => "wsgi",
         }
     }

@@ -42,6 +42,15 @@ async def streams(scope, receive, send):
         raise
 
 
+async def cleans_up_for_long(scope, receive, send):
+    tell(KEY, "called")
+    try:
+        await asyncio.sleep(3600)
+    except asyncio.CancelledError:
+        tell(KEY, "CancelledError")
+        await asyncio.sleep(3600)
+
+
 async def ends_its_stream(scope, receive, send):
     await read(receive)
     tell(KEY, "http.shutdown" in scope.get("extensions", {}))

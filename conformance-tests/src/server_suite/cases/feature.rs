@@ -189,7 +189,7 @@ const EARLY_HINTS_ARE_SENT: &[Case] = &[Case {
     does: "The application sends early hints twice, and then its response.",
     must: "The client gets a 103 with the links of each, and then the response.",
     basis: Basis::CallgateOnly(
-        "ASGI's text had early hints after `http.response.start` until asgiref 3.12",
+        "ASGI's text had early hints after `http.response.start` up to asgiref 3.12",
     ),
     steps: steps!(async |fixture| {
         let server = fixture.server().await?;

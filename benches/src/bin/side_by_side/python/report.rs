@@ -201,7 +201,7 @@ fn left_out(text: &mut String, results: &Results) {
 }
 
 fn commands(text: &mut String) {
-    *text += "\n## The commands\n\nThe port is another each time. A work that is not named has the command of hello, and `with_fastapi:app` in it where it is one of FastAPI.\n\n```text\n";
+    *text += "\n## The commands\n\nThe port is another each time. A work that is not named has the command of hello; a work of FastAPI has the application `with_fastapi:app`.\n\n```text\n";
     let hello = &WORKS[0];
     for work in &WORKS {
         let is_hello = std::ptr::eq(work, hello);
