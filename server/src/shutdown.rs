@@ -110,8 +110,8 @@ impl ServerHandle {
             .send_modify(|requests| *requests = requests.saturating_add(1));
     }
 
-    /// Asks the server to shut down, unless it has been asked already. This is for one of several reasons to end, of
-    /// which none is to hurry the server.
+    /// Asks the server to shut down, unless it has been asked already. With this call, a second reason to end does not
+    /// hurry the server, as a second [`shutdown`](Self::shutdown) does.
     pub fn begin_shutdown(&self) {
         self.requests
             .send_modify(|requests| *requests = (*requests).max(1));
