@@ -292,9 +292,13 @@ impl ServerContext {
         }
     }
 
-    /// Runs `encode` with the default fields of a response over HTTP/1.
+    /// Runs `encode` with the default fields of a response over HTTP/1, made at the time `now`.
     #[inline]
-    pub(crate) fn with_default_fields<T>(&self, encode: impl FnOnce(DefaultFields<'_>) -> T) -> T {
+    pub(crate) fn with_default_fields<T>(
+        &self,
+        now: SystemTime,
+        encode: impl FnOnce(DefaultFields<'_>) -> T,
+    ) -> T {
         thread_local! {
             static DATE: RefCell<Option<Date>> = const { RefCell::new(None) };
         }
@@ -303,7 +307,6 @@ impl ServerContext {
             return encode(DefaultFields { date: None, lines });
         }
         DATE.with_borrow_mut(|date| {
-            let now = SystemTime::now();
             let date = date.get_or_insert_with(|| Date::at(now));
             date.update(now);
             let date = Some(&*date);

@@ -26,6 +26,8 @@ pub(crate) enum Wait {
     FirstRequest,
     /// The next request. The number counts the requests of the connection.
     NextRequest(u64),
+    /// The next request, which is the last one because the server shuts down.
+    LastRequest,
     /// The rest of a request's head. The number counts the requests of the connection.
     Head(u64),
     /// Content of the request. The number counts what has been read, in units of
@@ -63,6 +65,7 @@ impl Wait {
             Self::Write(_) => Some(Limit::WriteTime),
             Self::Application
             | Self::NextRequest(_)
+            | Self::LastRequest
             | Self::Expectation
             | Self::Activity(_)
             | Self::HalfClosed(_) => None,
@@ -84,6 +87,10 @@ pub(crate) const SILENCE: Duration = Duration::from_secs(40);
 /// How long a client may wait for a `100 Continue` that cannot be sent. Most clients wait for one
 /// second.
 const EXPECTATION: Duration = Duration::from_secs(5);
+
+/// How long after a response a server that shuts down keeps a connection of HTTP/1 open. The next request
+/// may be on its way, and would be lost if the connection were closed meanwhile.
+pub(crate) const LAST_REQUEST: Duration = Duration::from_secs(1);
 
 /// The deadline of what a connection waits for.
 ///
@@ -214,6 +221,7 @@ fn limit(wait: Wait, config: &Config) -> Duration {
         // A client may take as long to begin its first request as to send its head.
         Wait::FirstRequest | Wait::Head(_) => config.timeouts.request_head,
         Wait::NextRequest(_) => config.timeouts.keep_alive,
+        Wait::LastRequest => LAST_REQUEST,
         Wait::Content(_) | Wait::SkippedContent(_) => config.timeouts.request_content,
         Wait::Expectation => config.timeouts.request_content.min(EXPECTATION),
         Wait::Activity(_) => SILENCE,

@@ -110,7 +110,7 @@ impl From<Wait> for ConnectionState {
     fn from(wait: Wait) -> Self {
         match wait {
             Wait::FirstRequest | Wait::Head(0) => Self::Handshake,
-            Wait::NextRequest(_) => Self::Idle,
+            Wait::NextRequest(_) | Wait::LastRequest => Self::Idle,
             _ => Self::Active,
         }
     }

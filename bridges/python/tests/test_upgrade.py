@@ -125,8 +125,8 @@ def ask(upgraded):
 @WORKERS
 @pytest.mark.every_loop
 def test_no_request_fails_while_the_process_is_replaced(upgraded, workers):
-    server = upgraded("process_id:app", "--workers", str(workers))
-    with Load(server.server, keeps=False) as load:
+    server = upgraded("process_id:keeps", "--workers", str(workers))
+    with Load(server.server) as load:
         for _ in range(3):
             load.wait_for_answers(50)
             before = set(load.workers)

@@ -283,11 +283,6 @@ impl ClientExchange {
 }
 
 impl Http1Client {
-    /// Checks that the server closes the connection, and sends nothing more.
-    pub(super) async fn expect_closed(&mut self) -> CaseResult {
-        self.client.expect_closed().await
-    }
-
     async fn next(&mut self) -> CaseResult<ResponsePart> {
         match self.remaining {
             Remaining::Chunks => {

@@ -8,6 +8,7 @@ use std::future::{Future as _, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::task::{Context, Poll, ready};
+use std::time::SystemTime;
 
 use bytes::BytesMut;
 use callgate_http1::{DecodedHead, Expectation, HeadDecoder, Next, RequestHead, ResponseEncoder};
@@ -24,6 +25,7 @@ use super::output::Output;
 use super::records::Records;
 use crate::buffers::BufferShare;
 use crate::connection::ConnectionInfo;
+use crate::deadline::LAST_REQUEST;
 use crate::exchange::{self, Exchange};
 use crate::rejection::Rejection;
 use crate::report;
@@ -53,6 +55,10 @@ pub(super) struct Connection {
     records: Option<Box<Records>>,
     /// The number of requests whose head has been decoded.
     requests: u64,
+    /// When the last response was encoded: its head, or the end of content that came later.
+    responded: Option<SystemTime>,
+    /// Whether the connection waits for one more request although the server shuts down.
+    awaits_last_request: bool,
     /// Whether only the end of the connection is the end of the last response.
     is_close_delimited: bool,
     /// Whether the system has reported the end of the connection while input is still unread.
@@ -75,6 +81,8 @@ impl Connection {
             incoming: Incoming::Head(decoder),
             outgoing: Outgoing::None,
             requests: 0,
+            responded: None,
+            awaits_last_request: false,
             is_close_delimited: false,
             has_hung_up: false,
             end: None,
@@ -194,6 +202,7 @@ impl Connection {
                     Poll::Pending => return,
                     Poll::Ready(end) => {
                         let sent = response.sent();
+                        self.responded = Some(SystemTime::now());
                         self.end_response(end, sent);
                     }
                 },
@@ -248,13 +257,26 @@ impl Connection {
             }
             // A request that has arrived before the shutdown is still served.
             self.stream.read_directly();
-            let read = self.input.poll_read(&mut self.stream, usize::MAX, cx);
-            if let Poll::Ready(Ok(1..)) = read {
-                return true;
+            match self.input.poll_read(&mut self.stream, usize::MAX, cx) {
+                Poll::Ready(Ok(1..)) => return true,
+                Poll::Pending if self.may_get_last_request() => {
+                    self.awaits_last_request = true;
+                    return false;
+                }
+                Poll::Pending | Poll::Ready(_) => {}
             }
         }
         self.end = Some(End::Done);
         true
+    }
+
+    /// Returns whether the next request may be on its way, because the last response is recent.
+    fn may_get_last_request(&self) -> bool {
+        let is_recent = |responded: SystemTime| {
+            // A clock that has been set back tells nothing.
+            responded.elapsed().map_or(true, |age| age < LAST_REQUEST)
+        };
+        self.awaits_last_request || !self.output.is_empty() || self.responded.is_some_and(is_recent)
     }
 
     /// Calls the application for a request.

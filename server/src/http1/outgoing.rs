@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::SystemTime;
 
 use callgate::HttpResponseStart;
 use callgate_drive::{Incomplete, ResponseBody};
@@ -100,31 +101,33 @@ pub(super) enum ResponseEnd {
     Cut,
 }
 
-/// Encodes the head of a response whose content is `body`.
+/// Encodes the head of a response whose content is `body`, made at the time `now`.
 #[inline]
 pub(super) fn encode_head(
     head: &HttpResponseStart,
     body: &ResponseBody,
     encoder: ResponseEncoder,
     server: &ServerContext,
+    now: SystemTime,
     output: &mut Output,
 ) -> Result<AfterHead, EncodeError> {
     let length = body.size_hint().exact();
     let length = length.map_or(ContentLength::Unknown, ContentLength::Known);
     let (status, headers) = (head.status, &head.headers);
-    server.with_default_fields(|defaults| {
+    server.with_default_fields(now, |defaults| {
         output.encode(|octets| encoder.encode(status, headers, length, defaults, octets))
     })
 }
 
-/// Encodes the head that opens a WebSocket.
+/// Encodes the head that opens a WebSocket, made at the time `now`.
 pub(super) fn encode_upgrade(
     head: &HttpResponseStart,
     encoder: ResponseEncoder,
     server: &ServerContext,
+    now: SystemTime,
     output: &mut Output,
 ) -> Result<(), EncodeError> {
-    server.with_default_fields(|defaults| {
+    server.with_default_fields(now, |defaults| {
         output.encode(|octets| encoder.encode_upgrade(&head.headers, defaults, octets))
     })
 }

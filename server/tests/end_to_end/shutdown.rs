@@ -65,7 +65,7 @@ async fn http_46_exchanges_in_every_phase_are_completed() {
         }
         let mut idle = server.connect().await;
         server.stop();
-        // The server has begun to stop when it closes a connection that is idle.
+        // The server has begun to stop when it closes a connection without a request.
         assert_eq!(idle.rest().await, "");
         assert!(server.is_serving());
         gate.open();
@@ -174,23 +174,80 @@ async fn http_46_idle_connections_are_closed() {
     server.ended().await.unwrap();
 }
 
-/// Runs a test in which a connection has to be younger than one second. It is repeated when the machine was
-/// too slow for that.
-pub(crate) async fn while_connections_are_new(test: impl AsyncFn() -> Result<(), String>) {
-    for _ in 0..60 {
+/// Runs a test of what a server does within a second, beside the time for which the test `waits` itself. It
+/// is repeated when the machine was too slow for that.
+pub(crate) async fn within_a_second(waits: Duration, test: impl AsyncFn() -> Result<(), String>) {
+    for _ in 0..20 {
         let start = Instant::now();
         match test().await {
             Ok(()) => return,
-            Err(seen) => assert!(start.elapsed() > Duration::from_secs(1), "{seen}"),
+            Err(seen) => assert!(start.elapsed() > waits + Duration::from_secs(1), "{seen}"),
         }
     }
     panic!("the machine is too slow for this test");
 }
 
+/// Asks on a connection until a response says that it is the last: the server has begun to stop.
+async fn until_last_response(client: &mut Client) {
+    loop {
+        client.send(get("/")).await;
+        let response = client.response().await;
+        if response.field("connection") == Some("close") {
+            assert_eq!(client.rest().await, "");
+            return;
+        }
+    }
+}
+
+/// Returns what has been read to the end of a connection as an error, unless it is a response that ends
+/// with this content and says that it is the last.
+fn is_last_response(read: String, content: &str) -> Result<(), String> {
+    match read.contains("connection: close") && read.ends_with(content) {
+        true => Ok(()),
+        false => Err(read),
+    }
+}
+
+#[tokio::test]
+async fn http_46_a_connection_in_use_is_closed_behind_its_next_response_and_an_idle_one_at_once() {
+    // A connection is in use for a second after its last response.
+    let in_use = Duration::from_secs(1);
+    within_a_second(in_use, async || {
+        let (teller, _told) = tell();
+        let gate = Gate::new();
+        let mut server = Server::start(http((teller, gate.clone()), wait_in_phase));
+        let mut idle = server.connect().await;
+        idle.send(get("/ended")).await;
+        assert_eq!(idle.response().await.body, "done");
+        // This response begins early, and ends late.
+        let mut streaming = server.connect().await;
+        streaming.send(get("/streaming")).await;
+        streaming.head().await;
+        tokio::time::sleep(in_use).await;
+        // From here on, every request passes.
+        (0..5).for_each(|_| gate.open());
+        while streaming.chunk().await.is_some() {}
+        assert_eq!(streaming.bytes(2).await, b"\r\n");
+        let mut used = server.connect().await;
+        used.send(get("/")).await;
+        assert_eq!(used.response().await.body, "done");
+        server.stop();
+        assert_eq!(idle.rest().await, "");
+        drop(idle);
+        for mut client in [streaming, used] {
+            client.send(get("/")).await;
+            is_last_response(client.rest().await, "done")?;
+        }
+        server.ended().await.unwrap();
+        Ok(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn http_46_the_first_request_of_a_new_connection_is_served_while_the_server_drains() {
     for versions in [HttpVersions::Auto, HttpVersions::Http1] {
-        while_connections_are_new(async || {
+        within_a_second(Duration::ZERO, async || {
             let mut configured = config();
             configured.http.versions = versions;
             let mut server = Server::with(configured, says("served"));
@@ -199,15 +256,11 @@ async fn http_46_the_first_request_of_a_new_connection_is_served_while_the_serve
             used.send(get("/")).await;
             used.response().await;
             server.stop();
-            // The server drains.
-            assert_eq!(used.rest().await, "");
+            until_last_response(&mut used).await;
             new.send(get("/")).await;
             let response = new.rest().await;
             server.ended().await.unwrap();
-            match response.contains("connection: close") && response.ends_with("served") {
-                true => Ok(()),
-                false => Err(response),
-            }
+            is_last_response(response, "served")
         })
         .await;
     }

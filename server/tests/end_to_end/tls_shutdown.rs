@@ -8,7 +8,7 @@ use rustls::{ClientConfig, ClientConnection};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::shutdown::while_connections_are_new;
+use crate::shutdown::within_a_second;
 use crate::support::tls::Authority;
 use crate::support::{Server, get, says, within};
 
@@ -88,6 +88,17 @@ impl Handshaking {
         String::from_utf8(content).unwrap()
     }
 
+    /// Sends a request, and reads its response.
+    async fn response(&mut self) -> String {
+        self.request().await;
+        let mut response = String::new();
+        while !response.ends_with("served") {
+            assert!(self.read().await, "the connection ended: {response}");
+            response += &self.content();
+        }
+        response
+    }
+
     /// Sends a request, and reads to the end of the connection.
     async fn ask(&mut self) -> String {
         self.request().await;
@@ -104,16 +115,14 @@ fn start(authority: &Authority, limit: Duration) -> Server {
     Server::with(config, says("served"))
 }
 
-/// Begins the shutdown, and waits until the server drains: it closes a connection that is idle.
+/// Begins the shutdown, and waits until the server drains: a response is the last on its connection.
 async fn stop(server: &Server, authority: &Authority) {
-    let mut idle = Handshaking::begin(server, authority.client()).await;
-    idle.complete().await;
-    idle.request().await;
-    while idle.content().is_empty() {
-        idle.read().await;
-    }
+    let mut used = Handshaking::begin(server, authority.client()).await;
+    used.complete().await;
+    assert!(!used.response().await.contains("connection: close"));
     server.stop();
-    while idle.read().await {}
+    while !used.response().await.contains("connection: close") {}
+    while used.read().await {}
 }
 
 #[tokio::test]
@@ -149,7 +158,7 @@ fn is_served(response: String) -> Result<(), String> {
 #[tokio::test]
 async fn the_handshake_and_the_request_of_a_new_connection_are_served_while_the_server_drains() {
     let authority = Authority::new();
-    while_connections_are_new(async || {
+    within_a_second(Duration::ZERO, async || {
         let mut server = start(&authority, Duration::from_secs(600));
         let stream = within(TcpStream::connect(server.address)).await.unwrap();
         stop(&server, &authority).await;
@@ -169,7 +178,7 @@ async fn the_handshake_and_the_request_of_a_new_connection_are_served_while_the_
 #[tokio::test]
 async fn the_first_request_behind_a_new_handshake_is_served_while_the_server_drains() {
     let authority = Authority::new();
-    while_connections_are_new(async || {
+    within_a_second(Duration::ZERO, async || {
         let mut server = start(&authority, Duration::from_secs(600));
         let mut new = Handshaking::begin(&server, authority.client()).await;
         new.complete().await;

@@ -5,6 +5,7 @@ use callgate::{
     LifespanStartupComplete, ReceiveEvent, rule,
 };
 
+use super::http_shutdown::wait_until_stopping;
 use super::steps::{FENCES, answered, ends_after, receive_shutdown, starting};
 use crate::basis::{Basis, Document::AsgiLifespan, demands};
 use crate::probe::Step;
@@ -98,7 +99,7 @@ async fn stopping(server: &mut Server, lifespan: &mut ProbeCall) -> CaseResult<u
     }
     server.stop()?;
     // Most servers close an idle connection when they have been told.
-    let _ = idle.read_to_any_end().await;
+    let _ = wait_until_stopping(server, idle).await;
     for _ in 0..FENCES {
         must!(
             lifespan.is_pending(receiving).await?,

@@ -24,6 +24,7 @@ mutants! {
         "shutdown_while_content_is_coming",
         "shutdown_while_waiting",
         "shutdown_while_started",
+        "shutdown_while_streaming",
     ],
 }
 

@@ -1,6 +1,7 @@
 //! The responses of a connection: each is encoded into the output, and decides what follows it.
 
 use std::task::{Context, Poll};
+use std::time::SystemTime;
 
 use callgate::HttpResponseStart;
 use callgate_drive::{ResponseBody, replacement};
@@ -56,8 +57,10 @@ impl Connection {
         if let Some(records) = &mut self.records {
             records.respond(&mut head);
         }
+        let now = SystemTime::now();
+        self.responded = Some(now);
         let output = &mut self.output;
-        let encoded = outgoing::encode_head(&head, &body, encoder.clone(), server, output);
+        let encoded = outgoing::encode_head(&head, &body, encoder.clone(), server, now, output);
         if let Incoming::Head(decoder) = &mut self.incoming {
             decoder.reuse(head.headers);
         }
@@ -122,7 +125,8 @@ impl Connection {
         encoder: ResponseEncoder,
     ) {
         let server = &self.info.server;
-        match outgoing::encode_upgrade(&head, encoder.clone(), server, &mut self.output) {
+        let now = SystemTime::now();
+        match outgoing::encode_upgrade(&head, encoder.clone(), server, now, &mut self.output) {
             Ok(()) => {
                 let records = self.records.as_mut();
                 let record = records.and_then(|records| {

@@ -30,10 +30,12 @@ impl Connection {
             (Outgoing::None, Incoming::Head(decoder)) => {
                 match decoder.buffered(&self.input.buffer) {
                     1.. => Wait::Head(self.requests),
+                    0 if self.awaits_last_request => Wait::LastRequest,
                     0 if self.requests == 0 => Wait::FirstRequest,
                     0 => Wait::NextRequest(self.requests),
                 }
             }
+            (Outgoing::None, _) if self.awaits_last_request => Wait::LastRequest,
             (Outgoing::None, _) => Wait::SkippedContent(self.requests),
             (Outgoing::Exchange(_), incoming) if incoming.is_content_wanted() => {
                 Wait::Content(self.input.read() / self.info.server.rates.content)
@@ -57,6 +59,12 @@ impl Connection {
             Wait::FirstRequest => Some(End::Gone),
             Wait::HalfClosed(_) => Some(self.abandon(Outcome::ClientGone)),
             Wait::NextRequest(_) => Some(End::Done),
+            Wait::LastRequest => {
+                // The connection ends unless the request has arrived by now.
+                self.awaits_last_request = false;
+                self.responded = None;
+                None
+            }
             Wait::Write(_) => {
                 self.abandon(Outcome::TimedOut);
                 Some(End::Reset)
