@@ -218,15 +218,14 @@ fn check_source(environment: &PythonEnvironment) -> Result<(), String> {
 ///
 /// Returns how to repeat what failed.
 fn test_embedded(environment: &PythonEnvironment) -> Result<usize, String> {
-    // The tests do not run in the root of the repository.
+    // With the features of the whole workspace, `cargo xtask test` has built nearly all dependencies. The tests do not
+    // run in the root of the repository.
     let python = environment.python().to_string_lossy().into_owned();
     let path = environment.path().to_string_lossy().into_owned();
     Step::new(
         "applications in Python in a program in Rust",
-        "cargo test --test embedded",
+        "cargo test --workspace --test embedded",
     )
-    .arg("--package")
-    .arg(EXAMPLE)
     .env("PYO3_PYTHON", python)
     .env("VIRTUAL_ENV", path)
     .run_tests()
