@@ -88,8 +88,8 @@ pub(crate) const SILENCE: Duration = Duration::from_secs(40);
 /// second.
 const EXPECTATION: Duration = Duration::from_secs(5);
 
-/// How long after a response a server that shuts down keeps a connection of HTTP/1 open. The next request
-/// may be on its way, and would be lost if the connection were closed meanwhile.
+/// A server that shuts down keeps an HTTP/1 connection for this time if its last response is younger than
+/// that: the next request may be on its way.
 pub(crate) const LAST_REQUEST: Duration = Duration::from_secs(1);
 
 /// The deadline of what a connection waits for.

@@ -16,7 +16,7 @@ use tokio::sync::futures::Notified;
 pub(crate) enum Stage {
     /// Connections are accepted and served.
     Serving,
-    /// Exchanges in flight are completed; no new ones begin.
+    /// Exchanges in flight are completed. A connection begins one more at most.
     Draining,
     /// Connections and calls that still run are dropped.
     Ending,

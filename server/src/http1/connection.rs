@@ -55,7 +55,7 @@ pub(super) struct Connection {
     records: Option<Box<Records>>,
     /// The number of requests whose head has been decoded.
     requests: u64,
-    /// When the last response was encoded: its head, or the end of content that came later.
+    /// When the last response was encoded to its end, or written if that took longer.
     responded: Option<SystemTime>,
     /// Whether the connection waits for one more request although the server shuts down.
     awaits_last_request: bool,
@@ -112,6 +112,7 @@ impl Connection {
 
     /// Serves requests until the connection ends.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let mut has_waited = !self.output.is_empty();
         for _ in 0..MAX_ROUNDS {
             self.poll_outgoing(cx);
             if self.begin_next(cx) {
@@ -135,6 +136,9 @@ impl Connection {
                 Poll::Ready(Ok(())) => {
                     if let Some(end) = self.end.take() {
                         return Poll::Ready(end);
+                    }
+                    if std::mem::take(&mut has_waited) {
+                        self.responded = Some(SystemTime::now());
                     }
                     if was_full {
                         continue;

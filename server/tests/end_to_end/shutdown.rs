@@ -14,6 +14,9 @@ use callgate::{
 use callgate_server::{HttpVersions, ServeError};
 use tokio::net::TcpStream;
 
+/// More content than the sockets of a connection hold, in octets.
+const LARGE: usize = 32 << 20;
+
 /// Waits in the phase that the path names, and then ends the response.
 async fn wait_in_phase(
     (teller, gate): (Teller<&'static str>, Gate),
@@ -22,10 +25,12 @@ async fn wait_in_phase(
     sender: Sender,
 ) -> Result<(), AppError> {
     let _dropped = OnDrop::tell(&teller, "dropped");
-    if scope.raw_path() != "/receiving" {
+    if !matches!(scope.raw_path(), "/receiving" | "/unread") {
         content(&mut receiver).await;
     }
     match scope.raw_path() {
+        "/large" => return whole(&sender, vec![b'x'; LARGE]).await,
+        "/unread" => return whole(&sender, "done").await,
         "/started" => sender.send(HttpResponseStart::ok()).await?,
         "/streaming" => {
             sender.send(HttpResponseStart::ok()).await?;
@@ -148,7 +153,7 @@ async fn http_46_a_request_whose_head_is_still_coming_is_answered() {
 
 #[tokio::test]
 async fn http_46_a_connection_that_waits_for_content_to_skip_is_closed() {
-    let mut server = Server::start(says("x"));
+    let mut server = patient(says("x"));
     let mut client = server.connect().await;
     client
         .send("POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 10\r\n\r\n")
@@ -160,9 +165,16 @@ async fn http_46_a_connection_that_waits_for_content_to_skip_is_closed() {
     server.ended().await.unwrap();
 }
 
+/// Starts a server whose graceful time-out ends no test.
+fn patient(app: impl App) -> Server {
+    let mut configured = config();
+    configured.timeouts.graceful_shutdown = None;
+    Server::with(configured, app)
+}
+
 #[tokio::test]
 async fn http_46_idle_connections_are_closed() {
-    let mut server = Server::start(says("x"));
+    let mut server = patient(says("x"));
     // No request comes on this connection, which was accepted before the next one.
     let mut silent = server.connect().await;
     let mut used = server.connect().await;
@@ -177,14 +189,17 @@ async fn http_46_idle_connections_are_closed() {
 /// Runs a test of what a server does within a second, beside the time for which the test `waits` itself. It
 /// is repeated when the machine was too slow for that.
 pub(crate) async fn within_a_second(waits: Duration, test: impl AsyncFn() -> Result<(), String>) {
+    let mut last = String::new();
     for _ in 0..20 {
         let start = Instant::now();
         match test().await {
             Ok(()) => return,
-            Err(seen) => assert!(start.elapsed() > waits + Duration::from_secs(1), "{seen}"),
+            Err(seen) => last = seen,
         }
+        let time = start.elapsed();
+        assert!(time > waits + Duration::from_secs(1), "{last} ({time:?})");
     }
-    panic!("the machine is too slow for this test");
+    panic!("the machine is too slow for this test: {last}");
 }
 
 /// Asks on a connection until a response says that it is the last: the server has begun to stop.
@@ -208,6 +223,12 @@ fn is_last_response(read: String, content: &str) -> Result<(), String> {
     }
 }
 
+/// Reads the head of a response to `/large`, and its content.
+async fn large_response(client: &mut Client) {
+    client.head().await;
+    assert_eq!(client.bytes(LARGE).await.len(), LARGE);
+}
+
 #[tokio::test]
 async fn http_46_a_connection_in_use_is_closed_behind_its_next_response_and_an_idle_one_at_once() {
     // A connection is in use for a second after its last response.
@@ -219,24 +240,47 @@ async fn http_46_a_connection_in_use_is_closed_behind_its_next_response_and_an_i
         let mut idle = server.connect().await;
         idle.send(get("/ended")).await;
         assert_eq!(idle.response().await.body, "done");
-        // This response begins early, and ends late.
+        // These responses begin early, and end late.
         let mut streaming = server.connect().await;
         streaming.send(get("/streaming")).await;
         streaming.head().await;
+        let mut slow = server.connect().await;
+        slow.send(get("/large")).await;
+        let mut blocked = server.connect().await;
+        blocked.send(get("/large")).await;
         tokio::time::sleep(in_use).await;
         // From here on, every request passes.
-        (0..5).for_each(|_| gate.open());
+        (0..8).for_each(|_| gate.open());
         while streaming.chunk().await.is_some() {}
         assert_eq!(streaming.bytes(2).await, b"\r\n");
+        large_response(&mut slow).await;
+        let mut skipping = server.connect().await;
+        let head = "POST /unread HTTP/1.1\r\nhost: test\r\ncontent-length: 10\r\n\r\n";
+        skipping.send(head).await;
+        assert_eq!(skipping.response().await.body, "done");
         let mut used = server.connect().await;
         used.send(get("/")).await;
         assert_eq!(used.response().await.body, "done");
+
+        let stopped = Instant::now();
         server.stop();
         assert_eq!(idle.rest().await, "");
         drop(idle);
-        for mut client in [streaming, used] {
+        if stopped.elapsed() >= in_use {
+            return Err("the idle connection was kept".to_owned());
+        }
+        large_response(&mut blocked).await;
+        skipping.send("0123456789").await;
+        for (name, mut client) in [
+            ("streaming", streaming),
+            ("slow", slow),
+            ("blocked", blocked),
+            ("skipping", skipping),
+            ("used", used),
+        ] {
             client.send(get("/")).await;
-            is_last_response(client.rest().await, "done")?;
+            is_last_response(client.rest().await, "done")
+                .map_err(|read| format!("{name}: {read}"))?;
         }
         server.ended().await.unwrap();
         Ok(())

@@ -30,8 +30,8 @@ struct Counts {
     /// The server does not accept any more, so a connection that cannot be opened is no failure.
     is_stopping: AtomicBool,
     complete: AtomicU64,
-    /// Requests that the server did not begin: on a kept-alive connection that was being closed (RFC 9112,
-    /// 9.3.1), or on a stream that GOAWAY left out (RFC 9113, 8.7). Clients send these again.
+    /// Requests that the server did not begin, on a stream that GOAWAY left out (RFC 9113, 8.7). Clients send these
+    /// again.
     repeated: AtomicU64,
     failed: AtomicU64,
     /// WebSockets that were closed with 1012, and with another code.
@@ -161,7 +161,6 @@ const CHUNK: usize = 4096;
 async fn requests(clients: Clients, counts: Arc<Counts>, request: Request) {
     let mut kept = None;
     loop {
-        let is_first = kept.is_none();
         let mut connection = match kept.take() {
             Some(connection) => connection,
             None => match clients.open_http1().await {
@@ -183,7 +182,6 @@ async fn requests(clients: Clients, counts: Arc<Counts>, request: Request) {
                 }
                 kept = is_kept_alive.then_some(connection);
             }
-            Err(_) if !is_first && connection.received == 0 => counts.count(&counts.repeated),
             Err(error) => counts.fail(&format!("{request:?}"), error),
         }
     }

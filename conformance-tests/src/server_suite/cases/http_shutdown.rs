@@ -1,5 +1,7 @@
 //! `http.md`: a server that shuts down, in each phase of an exchange.
 
+use std::time::Instant;
+
 use callgate::{HttpResponseBody, HttpResponseStart, rule};
 
 use super::steps::{answered, content, respond};
@@ -61,11 +63,14 @@ pub(super) async fn stop(server: &mut Server, idle: Http1) -> CaseResult {
     wait_until_stopping(server, idle).await
 }
 
-/// Waits until a server that has been told to stop closes an idle connection, at once or behind one more
-/// response.
+/// Waits until a server that has been told to stop closes an idle connection. It may answer requests on that
+/// connection before.
 pub(super) async fn wait_until_stopping(server: &mut Server, mut idle: Http1) -> CaseResult {
     let request = answered(Request::get("/"), "stopping");
-    while let Ok(response) = idle.exchange(&request).await {
+    let start = Instant::now();
+    while start.elapsed() < server.timeout()
+        && let Ok(response) = idle.exchange(&request).await
+    {
         server.call().await?.ended().await?;
         if response.lists("connection", "close") {
             break;

@@ -98,7 +98,7 @@ async fn stopping(server: &mut Server, lifespan: &mut ProbeCall) -> CaseResult<u
         receiving = lifespan.begin(Step::Receive);
     }
     server.stop()?;
-    // Most servers close an idle connection when they have been told.
+    // Most servers close an idle connection when they have been told, some behind one more response.
     let _ = wait_until_stopping(server, idle).await;
     for _ in 0..FENCES {
         must!(
