@@ -49,6 +49,7 @@ mod reload;
 mod scope;
 mod sending;
 mod shutdown;
+mod shutdown_end;
 mod stalled;
 mod support;
 #[cfg(feature = "tls")]

@@ -8,7 +8,7 @@ use rustls::{ClientConfig, ClientConnection};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::shutdown::within_a_second;
+use crate::shutdown::{is_last_response, within_a_second};
 use crate::support::tls::Authority;
 use crate::support::{Server, get, says, within};
 
@@ -147,14 +147,6 @@ async fn a_handshake_that_has_begun_is_completed_and_the_request_behind_it_is_se
     server.ended().await.unwrap();
 }
 
-/// Returns a response that is not that of the application as an error.
-fn is_served(response: String) -> Result<(), String> {
-    match response.ends_with("served") {
-        true => Ok(()),
-        false => Err(response),
-    }
-}
-
 #[tokio::test]
 async fn the_handshake_and_the_request_of_a_new_connection_are_served_while_the_server_drains() {
     let authority = Authority::new();
@@ -170,7 +162,7 @@ async fn the_handshake_and_the_request_of_a_new_connection_are_served_while_the_
         new.complete().await;
         let response = new.ask().await;
         server.ended().await.unwrap();
-        is_served(response)
+        is_last_response(response, "served")
     })
     .await;
 }
@@ -185,7 +177,7 @@ async fn the_first_request_behind_a_new_handshake_is_served_while_the_server_dra
         stop(&server, &authority).await;
         let response = new.ask().await;
         server.ended().await.unwrap();
-        is_served(response)
+        is_last_response(response, "served")
     })
     .await;
 }

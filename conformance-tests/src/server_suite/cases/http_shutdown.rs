@@ -12,7 +12,7 @@ use crate::server_suite::client_exchange::{ClientExchange, ResponsePart, Transpo
 use crate::server_suite::fixture::Fixture;
 use crate::server_suite::http1::Http1;
 use crate::server_suite::probe_call::ProbeCall;
-use crate::server_suite::request::Request;
+use crate::server_suite::request::{Request, Response};
 use crate::server_suite::result::{CaseResult, must};
 use crate::server_suite::server::Server;
 use crate::server_suite::settings::ServerSettings;
@@ -208,6 +208,11 @@ async fn is_last(exchange: &mut ClientExchange) -> CaseResult {
     let response = exchange.response().await?;
     let text = response.text();
     must!(text == "whole", "the content is `{text}`");
+    says_close(&response)
+}
+
+/// Checks that the response has `connection: close`.
+fn says_close(response: &Response) -> CaseResult {
     let connection = response.field("connection");
     must!(
         response.lists("connection", "close"),
@@ -216,8 +221,8 @@ async fn is_last(exchange: &mut ClientExchange) -> CaseResult {
     Ok(())
 }
 
-/// Checks that a connection is closed, or answers one request, as the last. The client of a response that began
-/// before the server was stopped does not know that no other will follow.
+/// Checks that the server closes a connection, at once or behind the response to one more request: the client of a
+/// response that began before the stop does not know that it is the last.
 async fn serves_one_request_at_most(server: &mut Server, mut side: Http1) -> CaseResult {
     let request = answered(Request::get("/"), "one more");
     side.send_some(&request.http1()).await?;
@@ -226,11 +231,7 @@ async fn serves_one_request_at_most(server: &mut Server, mut side: Http1) -> Cas
     }
     let response = side.response().await?;
     server.call().await?.ended().await?;
-    let connection = response.field("connection");
-    must!(
-        response.lists("connection", "close"),
-        "`connection` of the next response is {connection:?}"
-    );
+    says_close(&response)?;
     side.expect_closed().await
 }
 
