@@ -30,8 +30,8 @@ struct Counts {
     /// The server does not accept any more, so a connection that cannot be opened is no failure.
     is_stopping: AtomicBool,
     complete: AtomicU64,
-    /// Requests that the server did not begin, on a stream that GOAWAY left out (RFC 9113, 8.7). Clients send these
-    /// again.
+    /// Requests over HTTP/2 and handshakes of WebSockets that the server did not begin, such as on a stream that GOAWAY
+    /// left out (RFC 9113, 8.7). Clients send these again.
     repeated: AtomicU64,
     failed: AtomicU64,
     /// WebSockets that were closed with 1012, and with another code.
